@@ -40,6 +40,9 @@ grant select, insert, update on tenants to ostiary_app;
 revoke update, delete on policy_revisions, audit_events from ostiary_app;
 revoke delete on consents, grants from ostiary_app;
 
+-- serve refuses to run on an old schema; it only needs to read how far the schema is
+grant select on goose_db_version to ostiary_app;
+
 -- +goose Down
 -- +goose StatementBegin
 do $$
