@@ -1,0 +1,77 @@
+package web
+
+import (
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+
+	"github.com/ostiary/ostiary/app/errs"
+	"github.com/ostiary/ostiary/app/scope"
+	"github.com/ostiary/ostiary/app/secret"
+)
+
+// Deps of an Echo instance.
+type Deps struct {
+	Logger         *slog.Logger
+	TrustedProxies []*net.IPNet // whose X-Forwarded-For is believed; empty means nobody's
+	ErrorHandler   echo.HTTPErrorHandler
+	BodyLimit      string // e.g. "64K"
+}
+
+// RequestIDHeader names the request on the way out; a value on the way in is not believed.
+const RequestIDHeader = "X-Request-Id"
+
+// New returns an Echo that answers with security headers, a request id, and the given error handler, and that survives a
+// panicking handler.
+func New(d Deps) *echo.Echo {
+	e := echo.New()
+	e.HideBanner = true
+	e.HidePort = true
+	e.HTTPErrorHandler = d.ErrorHandler
+	e.IPExtractor = ipExtractor(d.TrustedProxies)
+	e.Use(requestID, SecurityHeaders, recoverPanics(d.Logger), middleware.BodyLimit(d.BodyLimit))
+	return e
+}
+
+// ipExtractor never trusts a header unless the peer is a configured proxy (echo v4's default trusts everyone).
+func ipExtractor(trusted []*net.IPNet) echo.IPExtractor {
+	if len(trusted) == 0 {
+		return echo.ExtractIPDirect()
+	}
+	options := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
+	for _, network := range trusted {
+		options = append(options, echo.TrustIPRange(network))
+	}
+	return echo.ExtractIPFromXFFHeader(options...)
+}
+
+func requestID(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		id := secret.NewID("req")
+		c.Response().Header().Set(RequestIDHeader, id)
+		c.SetRequest(c.Request().WithContext(scope.WithRequestID(c.Request().Context(), id)))
+		return next(c)
+	}
+}
+
+// recoverPanics turns a panic into an Internal error for the error handler; http.ErrAbortHandler keeps its meaning.
+func recoverPanics(log *slog.Logger) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) (err error) {
+			defer func() {
+				if v := recover(); v != nil {
+					if v == http.ErrAbortHandler {
+						panic(v)
+					}
+					log.ErrorContext(c.Request().Context(), "handler panicked", "panic", v, "stack", string(debug.Stack()))
+					err = errs.New(errs.Internal, "Something went wrong on our side.")
+				}
+			}()
+			return next(c)
+		}
+	}
+}
