@@ -1,0 +1,111 @@
+# `make` prints what there is. Everything CI runs is `make ci`.
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+GO ?= go
+VERSION ?= dev
+IMAGE ?= ostiary:$(VERSION)
+FUZZTIME ?= 20s
+
+# Tools that do not belong in go.mod, pinned. Built once, then kept in Go's build cache.
+GOLANGCI := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOVULNCHECK := $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+.PHONY: help
+help: ## Print this
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z0-9-]*:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##—— Run
+
+.PHONY: dev
+dev: ## Start everything on an embedded Postgres with the demo tenant
+	$(GO) run ./cmd/ostiary dev
+
+.PHONY: build
+build: ## Build bin/ostiary
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/ostiary ./cmd/ostiary
+
+.PHONY: docker
+docker: ## Build the container image
+	docker build --build-arg VERSION=$(VERSION) -t $(IMAGE) .
+
+.PHONY: secrets
+secrets: ## Write random passwords and a master key into ./secrets, once, for docker compose
+	@umask 077; mkdir -p secrets; \
+	random() { head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n'; }; \
+	keep() { if [ -e "secrets/$$1" ]; then cat >/dev/null; echo "secrets/$$1 kept"; else cat > "secrets/$$1"; chmod 0444 "secrets/$$1"; echo "secrets/$$1 written"; fi; }; \
+	for name in postgres_password owner_password app_password; do random | keep $$name; done; \
+	head -c 32 /dev/urandom | base64 | tr -d '\n' | keep master_key; \
+	printf 'postgres://ostiary_app:%s@postgres:5432/ostiary?sslmode=disable' "$$(cat secrets/app_password)" | keep database_url; \
+	printf 'postgres://ostiary_owner:%s@postgres:5432/ostiary?sslmode=disable' "$$(cat secrets/owner_password)" | keep migrate_database_url; \
+	echo "Keep a copy of secrets/master_key: without it the stored keys of every environment are lost."
+
+##—— Check
+
+.PHONY: generate
+generate: ## Generate the templates' Go code
+	$(GO) tool templ generate
+
+.PHONY: verify
+verify: ## Prove that generated code, formatting and go.mod are current
+	@$(GO) tool templ generate -log-level error
+	@stale=$$(git status --porcelain -- '*_templ.go'); \
+	if [ -n "$$stale" ]; then echo "generated code is not current, run make generate and commit:"; echo "$$stale"; exit 1; fi
+	@unformatted=$$(git ls-files '*.go' | grep -v '_templ\.go$$' | xargs gofmt -l); \
+	if [ -n "$$unformatted" ]; then echo "not gofmt-clean:"; echo "$$unformatted"; exit 1; fi
+	@$(GO) mod tidy -diff
+	@$(GO) mod verify
+
+.PHONY: lint
+lint: ## Run the linters
+	$(GO) vet ./...
+	$(GO) vet -tags e2e ./e2e/...
+	$(GOLANGCI) run
+
+.PHONY: test
+test: test-fast e2e ## All tests; installs what they need on Debian as root
+
+.PHONY: test-fast
+test-fast: ## Go tests without a browser
+	$(GO) test ./...
+
+.PHONY: test-race
+test-race: ## Go tests without a browser, under the race detector
+	$(GO) test -race -timeout 15m ./...
+
+.PHONY: e2e-setup
+e2e-setup: ## Install Chromium, Node and the official clients for the end-to-end tests
+	@e2e/setup.sh
+
+.PHONY: e2e
+e2e: e2e-setup ## Drive the real binary with official MCP clients through a real browser
+	$(GO) test -tags e2e -count=1 -timeout 20m ./e2e/...
+
+.PHONY: bench
+bench: ## Print throughput, latency, statements and commits of the hot paths
+	$(GO) test -run '^$$' -bench . -benchmem -timeout 30m ./...
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (20s) each
+	@$(GO) list -f '{{.Dir}}' ./... | while read -r dir; do \
+	  { grep -hoE '^func Fuzz[A-Za-z0-9_]+' "$$dir"/*_test.go 2>/dev/null || true; } | sed 's/^func //' | while read -r target; do \
+	    echo "$$dir $$target"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$dir"; \
+	  done; \
+	done
+
+.PHONY: vuln
+vuln: ## Look for known vulnerabilities in what is called
+	@out=$$(mktemp); trap 'rm -f "$$out"' EXIT; \
+	if $(GOVULNCHECK) ./... >"$$out" 2>&1; then tail -n 1 "$$out"; \
+	elif grep -qE 'fetching vulnerabilities|vuln\.go\.dev|no such host|connection refused|dial tcp|i/o timeout|Forbidden' "$$out"; then \
+	  echo "vuln: the vulnerability database cannot be reached, nothing was checked"; \
+	else cat "$$out"; exit 1; fi
+
+.PHONY: ci
+ci: verify lint test-race e2e vuln ## What CI runs
+
+.PHONY: clean
+clean: ## Remove what make built (not the data of make dev)
+	rm -rf bin dist e2e/clients/node_modules e2e/artifacts
