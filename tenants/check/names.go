@@ -1,0 +1,96 @@
+package check
+
+import (
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+// MaxPassword is the longest password in bytes; argon2id takes any length, a server need not.
+const MaxPassword = 256
+
+const minPassword = 8
+
+type rules struct{ slug, orgSlug, email, scopeToken, hex, oklch *regexp.Regexp }
+
+func newRules() rules {
+	return rules{
+		slug:       regexp.MustCompile(`^[a-z][a-z0-9-]*[a-z0-9]$`),
+		orgSlug:    regexp.MustCompile(`^[a-z0-9][a-z0-9_.-]{0,62}$`),
+		email:      regexp.MustCompile(`^[a-z0-9.!#$%&'*+/=?^_{|}~` + "`" + `-]{1,64}@[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`),
+		scopeToken: regexp.MustCompile(`^[!#-\[\]-~]{1,128}$`),
+		hex:        regexp.MustCompile(`^#([0-9a-f]{3}|[0-9a-f]{6})$`),
+		oklch:      regexp.MustCompile(`^oklch\([0-9.]{1,8}%? [0-9.]{1,8} [0-9.]{1,8}\)$`),
+	}
+}
+
+var rule = newRules() // compiled once, never changed
+
+// Slug returns what is wrong with the name of a tenant or environment in URLs, or "".
+func Slug(s string, limit int) string {
+	if !rule.slug.MatchString(s) || len(s) > limit {
+		return "Use lower-case letters, digits and hyphens, starting with a letter."
+	}
+	return ""
+}
+
+// OrganizationSlug returns what is wrong with the slug of an organization, or "".
+func OrganizationSlug(s string) string {
+	if !rule.orgSlug.MatchString(s) {
+		return "Use lower-case letters, digits, dots, hyphens and underscores, starting with a letter or digit."
+	}
+	return ""
+}
+
+// NormalEmail returns the form in which e-mail addresses are kept and compared.
+func NormalEmail(s string) string { return strings.ToLower(strings.TrimSpace(s)) }
+
+// Email returns what is wrong with a normal e-mail address, or "".
+func Email(s string) string {
+	if len(s) > 254 || !rule.email.MatchString(s) {
+		return "Write an e-mail address, such as name@example.com."
+	}
+	return ""
+}
+
+// Password returns what is wrong with a new password, or "".
+func Password(s string) string {
+	switch {
+	case len(s) < minPassword:
+		return "Use at least 8 characters."
+	case len(s) > MaxPassword:
+		return "Use at most 256 characters."
+	}
+	return ""
+}
+
+// ScopeToken returns what is wrong with a scope's name (RFC 6749 §3.3 scope-token), or "".
+func ScopeToken(s string) string {
+	switch {
+	case !rule.scopeToken.MatchString(s):
+		return "Use 1 to 128 visible ASCII characters, without spaces, quotes or backslashes."
+	case s == "offline_access" || s == "openid":
+		return "This name has a meaning of its own in OAuth; choose another."
+	}
+	return ""
+}
+
+// Colour returns what is wrong with an optional colour, or "".
+func Colour(s string) string {
+	if s == "" || rule.hex.MatchString(strings.ToLower(s)) || rule.oklch.MatchString(s) {
+		return ""
+	}
+	return "Write a colour as #rgb, #rrggbb or oklch(L C H)."
+}
+
+// WebLink returns what is wrong with an optional link that pages print, or "".
+func WebLink(s string) string {
+	if s == "" {
+		return ""
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || len(s) > 500 || unreadable(s) != "" {
+		return "Write a full https:// address."
+	}
+	return ""
+}
