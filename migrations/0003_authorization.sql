@@ -79,6 +79,8 @@ create table grants (
   generation         integer not null default 0, -- of the newest refresh token; 0 when none was issued
   rotated_at         timestamptz[] not null default '{}', -- first use of the newest generations, newest first
   graced             integer not null default 0, -- uses of predecessors since the last rotation
+  recovered          boolean not null default false, -- a predecessor was used late in this generation
+  recoveries         integer not null default 0, -- generations in a row that were recovered late
   refresh_expires_at timestamptz,                -- idle end of the newest refresh token
   last_used_at       timestamptz not null,
   primary key (tenant_id, environment_id, id),

@@ -1,0 +1,57 @@
+package clients
+
+import (
+	"slices"
+	"time"
+)
+
+// Source says where a client's metadata comes from.
+type Source string
+
+const (
+	SourcePreregistered    Source = "preregistered"
+	SourceMetadataDocument Source = "metadata_document"
+	SourceDynamic          Source = "dynamic"
+)
+
+// AuthMethod says how a client proves who it is at the token endpoint. Basic and post are one method: a client with a secret
+// may use either, whatever it registered (hosts send the one they did not register).
+type AuthMethod string
+
+const (
+	AuthNone          AuthMethod = "none"
+	AuthSecret        AuthMethod = "client_secret"
+	AuthPrivateKeyJWT AuthMethod = "private_key_jwt"
+)
+
+// Grant types of RFC 6749 and of the client metadata of RFC 7591 §2.
+const (
+	GrantAuthorizationCode = "authorization_code"
+	GrantRefreshToken      = "refresh_token"
+)
+
+// Client is one OAuth client of an environment.
+type Client struct {
+	ID           string
+	Source       Source
+	Name         string // self-asserted unless preregistered: shown second, in quotes
+	URI          string // self-asserted home page
+	RedirectURIs []string
+	GrantTypes   []string
+	AuthMethod   AuthMethod
+	SecretHashes [][]byte // SHA-256 of the live secrets; empty for dynamic clients, whose secret is derived
+	CreatedAt    time.Time
+	DisabledAt   *time.Time
+}
+
+// Allows reports whether the client may use grant type g.
+func (c *Client) Allows(g string) bool { return slices.Contains(c.GrantTypes, g) }
+
+// Public reports whether the client cannot keep a secret (OAuth 2.1 §2.1).
+func (c *Client) Public() bool { return c.AuthMethod == AuthNone }
+
+// LoopbackOnly reports whether every redirect URI stays on the user's machine: nothing about such a client can be checked
+// (RFC 8252 §8.6), so consent is never skipped for it.
+func (c *Client) LoopbackOnly() bool {
+	return !slices.ContainsFunc(c.RedirectURIs, func(raw string) bool { return ParseRedirect(raw).Kind == RedirectWeb })
+}

@@ -1,0 +1,122 @@
+package clients
+
+import (
+	"errors"
+	"net"
+	"net/url"
+	"strings"
+)
+
+// RedirectKind says where a redirect URI leads.
+type RedirectKind uint8
+
+const (
+	RedirectRefused  RedirectKind = iota // never acceptable
+	RedirectWeb                          // https on a host that can be checked
+	RedirectLoopback                     // http on the user's own machine; its port is not compared
+	RedirectPrivate                      // a private-use scheme such as cursor://
+)
+
+// Redirect is a classified redirect URI.
+type Redirect struct {
+	Kind RedirectKind
+	Host string // the host for web and loopback, the scheme with "://" for private-use schemes
+	Port string
+	url  *url.URL
+}
+
+const maxRedirectLength = 1000
+
+// ErrRedirect is returned for redirect URIs that no client may have.
+var ErrRedirect = errors.New("redirect URI must be https, http on localhost, 127.0.0.1 or [::1], or a private-use scheme, " +
+	"with no fragment, user name or wildcard")
+
+// runnableSchemes would make the browser run or read something instead of leaving; blob and filesystem carry an origin.
+var runnableSchemes = map[string]bool{
+	"javascript": true, "data": true, "vbscript": true, "file": true, "blob": true, "filesystem": true, "about": true,
+	"view-source": true, "ws": true, "wss": true, "ftp": true, "mailto": true, "tel": true, "sms": true, "intent": true,
+	"chrome": true, "chrome-extension": true, "moz-extension": true, "ms-settings": true, "jar": true, "content": true,
+	"search-ms": true, "ms-officecmd": true, "ms-msdt": true, "cid": true, "urn": true, "resource": true,
+}
+
+// ValidateRedirect returns ErrRedirect unless raw may be registered.
+func ValidateRedirect(raw string) error {
+	if ParseRedirect(raw).Kind == RedirectRefused {
+		return ErrRedirect
+	}
+	return nil
+}
+
+// ParseRedirect classifies a redirect URI. What is malformed or could be read in two ways is RedirectRefused.
+func ParseRedirect(raw string) Redirect {
+	if len(raw) == 0 || len(raw) > maxRedirectLength || strings.ContainsAny(raw, "#*\\") || !printableASCII(raw) {
+		return Redirect{}
+	}
+	u, err := url.Parse(raw)
+	if err != nil || u.User != nil || u.Opaque != "" || u.Scheme == "" {
+		return Redirect{}
+	}
+	scheme := strings.ToLower(u.Scheme)
+	switch {
+	case scheme == "https":
+		return hostRedirect(u, RedirectWeb)
+	case scheme == "http":
+		if !IsLoopbackHost(u.Hostname()) {
+			return Redirect{}
+		}
+		return hostRedirect(u, RedirectLoopback)
+	case runnableSchemes[scheme] || !strings.HasPrefix(raw[len(u.Scheme):], ":/"):
+		return Redirect{}
+	}
+	// RFC 8252 §7.1: private-use schemes. They need PKCE, which every client here needs.
+	return Redirect{Kind: RedirectPrivate, Host: scheme + "://", url: u}
+}
+
+func hostRedirect(u *url.URL, kind RedirectKind) Redirect {
+	if u.Hostname() == "" || strings.HasSuffix(u.Host, ":") {
+		return Redirect{}
+	}
+	return Redirect{Kind: kind, Host: strings.ToLower(u.Hostname()), Port: u.Port(), url: u}
+}
+
+// IsLoopbackHost reports whether host is localhost, 127.0.0.0/8 or ::1. Names below localhost do not count.
+func IsLoopbackHost(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// MatchRedirect reports whether requested equals a registered redirect URI: byte for byte (RFC 9700 §4.1.3), except that the
+// port of a loopback URI is not compared (RFC 8252 §7.3, OAuth 2.1 §4.1.1). localhost and 127.0.0.1 stay different hosts.
+func (c *Client) MatchRedirect(requested string) bool {
+	want := ParseRedirect(requested)
+	if want.Kind == RedirectRefused {
+		return false
+	}
+	for _, registered := range c.RedirectURIs {
+		if registered == requested {
+			return true
+		}
+		have := ParseRedirect(registered)
+		if want.Kind == RedirectLoopback && have.Kind == RedirectLoopback && sameButPort(want.url, have.url) {
+			return true
+		}
+	}
+	return false
+}
+
+func sameButPort(a, b *url.URL) bool {
+	return strings.EqualFold(a.Hostname(), b.Hostname()) && a.EscapedPath() == b.EscapedPath() && a.RawQuery == b.RawQuery &&
+		a.ForceQuery == b.ForceQuery
+}
+
+func printableASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,117 @@
+package keys
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/ostiary/ostiary/app/db"
+	"github.com/ostiary/ostiary/app/scope"
+	"github.com/ostiary/ostiary/app/secret"
+)
+
+// Deps of a Store.
+type Deps struct {
+	DB      *db.DB
+	Keyring *secret.Keyring
+	Now     func() time.Time
+}
+
+// Store keeps signing keys, their private half sealed.
+type Store struct {
+	db      *db.DB
+	keyring *secret.Keyring
+	now     func() time.Time
+}
+
+// NewStore returns a Store.
+func NewStore(d Deps) *Store { return &Store{db: d.DB, keyring: d.Keyring, now: d.Now} }
+
+type keyRow struct {
+	ID            string
+	Alg           Alg
+	State         State
+	PrivateSealed []byte
+	CreatedAt     time.Time
+	RetireAt      *time.Time
+}
+
+// List returns the keys of the environment in scope that are not retired, opened. Errors: errs.Unavailable; a key that does
+// not open under the key-encryption keys at hand is an error that says so.
+func (s *Store) List(ctx context.Context) ([]*Key, error) {
+	sc, err := scope.From(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var rows []keyRow
+	err = s.db.InTenant(ctx, func(_ context.Context, tx *gorm.DB) error {
+		return tx.Raw(`select id, alg, state, private_sealed, created_at, retire_at from signing_keys
+			where tenant_id = ? and environment_id = ? and state <> 'retired' order by created_at, id`,
+			sc.TenantID, sc.EnvironmentID).Scan(&rows).Error
+	})
+	if err != nil {
+		return nil, fmt.Errorf("load signing keys: %w", err)
+	}
+	all := make([]*Key, 0, len(rows))
+	for _, row := range rows {
+		der, err := s.keyring.Open(row.PrivateSealed, sealedFor(row.ID))
+		if err != nil {
+			return nil, fmt.Errorf("signing key %s does not open: is OSTIARY_MASTER_KEY the one that sealed it?", row.ID)
+		}
+		signer, err := parsePrivate(der)
+		if err != nil {
+			return nil, fmt.Errorf("signing key %s: %w", row.ID, err)
+		}
+		all = append(all, &Key{ID: row.ID, Alg: row.Alg, State: row.State, CreatedAt: row.CreatedAt, RetireAt: row.RetireAt, signer: signer})
+	}
+	return all, nil
+}
+
+// EnsureActive makes the environment in scope its first signing key when it has none.
+func (s *Store) EnsureActive(ctx context.Context, alg Alg) error {
+	sc, err := scope.From(ctx)
+	if err != nil {
+		return err
+	}
+	return s.db.InTenant(ctx, func(ctx context.Context, tx *gorm.DB) error {
+		var n int64
+		err := tx.Raw(`select count(*) from signing_keys where tenant_id = ? and environment_id = ? and state = 'active'`,
+			sc.TenantID, sc.EnvironmentID).Scan(&n).Error
+		if err != nil || n > 0 {
+			return err
+		}
+		return s.insert(tx, sc, alg)
+	})
+}
+
+func (s *Store) insert(tx *gorm.DB, sc scope.Scope, alg Alg) error {
+	signer, err := generate(alg)
+	if err != nil {
+		return err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(signer)
+	if err != nil {
+		return fmt.Errorf("new signing key: %w", err)
+	}
+	key := &Key{ID: secret.NewID("key"), Alg: alg, State: StateActive, signer: signer}
+	jwk, err := key.Public()
+	if err != nil {
+		return err
+	}
+	public, err := json.Marshal(jwk)
+	if err != nil {
+		return fmt.Errorf("new signing key: %w", err)
+	}
+	now := s.now().UTC()
+	return tx.Exec(`insert into signing_keys
+		(tenant_id, environment_id, id, alg, public_jwk, private_sealed, state, created_at, activated_at)
+		values (?, ?, ?, ?, ?, ?, 'active', ?, ?)`,
+		sc.TenantID, sc.EnvironmentID, key.ID, string(alg), string(public), s.keyring.Seal(der, sealedFor(key.ID)), now, now).Error
+}
+
+// sealedFor binds a sealed private key to its row.
+func sealedFor(kid string) string { return "signing key:" + kid }
