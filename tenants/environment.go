@@ -1,0 +1,87 @@
+package tenants
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ostiary/ostiary/app/errs"
+	"github.com/ostiary/ostiary/app/scope"
+)
+
+// Kind says what an environment is for.
+type Kind string
+
+// The kinds of environments.
+const (
+	KindDevelopment Kind = "development"
+	KindProduction  Kind = "production"
+)
+
+// Environment is an isolated space in a tenant: an issuer with its own keys, clients, users and resources.
+type Environment struct {
+	TenantID   string
+	TenantName string
+	ID         string
+	Slug       string
+	Name       string
+	Kind       Kind
+	Issuer     string
+	Secret     []byte // root secret, 32 bytes: derive a key per purpose, never use it as it is. Only Load fills it in
+	Choices    SettingChoices
+	Settings   Settings // Choices with defaults
+	Branding   Branding
+	CreatedAt  time.Time
+	UpdatedAt  time.Time
+}
+
+// Scope returns the scope of this environment.
+func (e *Environment) Scope() scope.Scope { return scope.Scope{TenantID: e.TenantID, EnvironmentID: e.ID} }
+
+// ProductName is what users know this environment as.
+func (e *Environment) ProductName() string {
+	if e.Branding.ProductName != "" {
+		return e.Branding.ProductName
+	}
+	return e.TenantName
+}
+
+// Environments serves the environments of a tenant.
+type Environments struct{ base }
+
+// NewEnvironments returns the service.
+func NewEnvironments(d Deps) *Environments { return &Environments{newBase(d)} }
+
+// Resolve finds which environment an issuer URL belongs to. The issuer calls it before a tenant is known; what it answers is
+// public. Errors: errs.NotFound.
+func (s *Environments) Resolve(ctx context.Context, issuerURL string) (scope.Scope, error) {
+	return s.findIssuer(ctx, issuerURL)
+}
+
+// Load returns the environment of the scope in ctx, with its root secret. The issuer calls it; members use Get.
+// Errors: errs.NotFound, errs.Internal without an environment in scope or when the secret does not open.
+func (s *Environments) Load(ctx context.Context) (*Environment, error) {
+	sc, err := environmentScope(ctx)
+	if err != nil {
+		return nil, err
+	}
+	env, sealed, err := s.loadEnvironment(ctx, sc)
+	if err != nil {
+		return nil, err
+	}
+	if env.Secret, err = s.Keyring.Open(sealed, secretAAD(sc.EnvironmentID)); err != nil {
+		return nil, fmt.Errorf("open root secret of environment %s: %w", sc.EnvironmentID, err)
+	}
+	return env, nil
+}
+
+func secretAAD(environmentID string) string { return "environment:" + environmentID }
+
+// environmentScope returns the scope of ctx, which must name an environment.
+func environmentScope(ctx context.Context) (scope.Scope, error) {
+	s, err := scope.From(ctx)
+	if err == nil && s.EnvironmentID == "" {
+		err = errs.New(errs.Internal, "no environment in scope")
+	}
+	return s, err
+}

@@ -1,0 +1,32 @@
+package tenants
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/ostiary/ostiary/app/audit"
+	"github.com/ostiary/ostiary/app/db"
+	"github.com/ostiary/ostiary/app/secret"
+)
+
+// Deps is what the services of this package and of tenants/directory are built from.
+type Deps struct {
+	DB        *db.DB
+	Now       func() time.Time
+	Keyring   *secret.Keyring
+	Passwords *secret.Passwords
+	Logger    *slog.Logger
+}
+
+// base is what every service has.
+type base struct {
+	Deps
+	audit *audit.Recorder
+}
+
+func newBase(d Deps) base {
+	return base{Deps: d, audit: audit.NewRecorder(audit.Deps{DB: d.DB, Now: d.Now})}
+}
+
+// now is the time of one use case, in the resolution that Postgres keeps.
+func (b base) now() time.Time { return b.Now().UTC().Truncate(time.Microsecond) }
