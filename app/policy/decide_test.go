@@ -1,0 +1,132 @@
+package policy_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/ostiary/ostiary/app/policy"
+)
+
+type vectors struct {
+	Documents map[string]*policy.Document `json:"documents"`
+	Vectors   []struct {
+		Name     string   `json:"name"`
+		Document string   `json:"document"`
+		Tool     string   `json:"tool"`
+		Granted  []string `json:"granted"`
+		Want     struct {
+			Allowed  bool          `json:"allowed"`
+			Reason   policy.Reason `json:"reason"`
+			Required []string      `json:"required"`
+			Missing  []string      `json:"missing"`
+		} `json:"want"`
+	} `json:"vectors"`
+}
+
+func loadVectors(t testing.TB) vectors {
+	t.Helper()
+	raw, err := os.ReadFile("testdata/vectors.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var v vectors
+	if err := json.Unmarshal(raw, &v); err != nil {
+		t.Fatal(err)
+	}
+	if len(v.Vectors) < 30 {
+		t.Fatalf("only %d vectors loaded", len(v.Vectors))
+	}
+	return v
+}
+
+func TestDecide_Vectors(t *testing.T) {
+	t.Parallel()
+	v := loadVectors(t)
+	for _, tc := range v.Vectors {
+		t.Run(tc.Name, func(t *testing.T) {
+			t.Parallel()
+			doc := v.Documents[tc.Document]
+			if doc == nil {
+				t.Fatalf("no document %q", tc.Document)
+			}
+			got := policy.Decide(doc, tc.Tool, tc.Granted)
+			if got.Allowed != tc.Want.Allowed || got.Reason != tc.Want.Reason {
+				t.Errorf("got %v (%s), want %v (%s)", got.Allowed, got.Reason, tc.Want.Allowed, tc.Want.Reason)
+			}
+			if !slices.Equal(got.Required, tc.Want.Required) || !slices.Equal(got.Missing, tc.Want.Missing) {
+				t.Errorf("got required %v missing %v, want %v and %v",
+					got.Required, got.Missing, tc.Want.Required, tc.Want.Missing)
+			}
+			c := policy.Compile(doc)
+			if c.Allows(tc.Tool, c.Granted(tc.Granted)) != tc.Want.Allowed {
+				t.Error("Allows and Decide disagree")
+			}
+		})
+	}
+}
+
+func TestCompile_ScopesBeyondTheLimitGrantNothing(t *testing.T) {
+	t.Parallel()
+	doc := &policy.Document{Scopes: map[string]policy.Scope{}, Tools: map[string]policy.Tool{}}
+	for i := range policy.MaxScopes + 10 {
+		name := fmt.Sprintf("s%04d", i)
+		doc.Scopes[name] = policy.Scope{Risk: policy.RiskRead}
+		doc.Tools[name] = policy.Tool{Scopes: []string{name}, Match: policy.MatchAll}
+	}
+	for i := range policy.MaxScopes + 10 {
+		name := fmt.Sprintf("s%04d", i)
+		if got := policy.Decide(doc, name, []string{name}).Allowed; got != (i < policy.MaxScopes) {
+			t.Errorf("scope %d of %d: allowed %v", i+1, policy.MaxScopes, got)
+		}
+	}
+}
+
+func TestCompile_GrantedSetsAreIndependent(t *testing.T) {
+	t.Parallel()
+	doc := loadVectors(t).Documents["acme"]
+	c := policy.Compile(doc)
+	all := c.Granted([]string{"everything"})
+	none := c.Granted(nil)
+	if c.Allows("run_query", none) || !c.Allows("run_query", all) {
+		t.Error("one token's scopes leaked into another's")
+	}
+}
+
+func TestBaselineScopes_AreInTheTenantsOrder(t *testing.T) {
+	t.Parallel()
+	doc := &policy.Document{Scopes: map[string]policy.Scope{
+		"z:first": {Baseline: true, Position: 1}, "a:second": {Baseline: true, Position: 2},
+		"b:second": {Baseline: true, Position: 2}, "never": {Position: 0},
+	}}
+	want := []string{"z:first", "a:second", "b:second"}
+	if got := doc.BaselineScopes(); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestDecide_AllowedCallAllocatesNothing(t *testing.T) {
+	doc := loadVectors(t).Documents["acme"]
+	c := policy.Compile(doc)
+	granted := []string{"data:read", "signals:manage", "unknown"}
+	if n := testing.AllocsPerRun(100, func() {
+		if !c.Decide("analyze_profile", c.Granted(granted)).Allowed {
+			t.Fatal("denied")
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations per call", n)
+	}
+}
+
+func BenchmarkDecide(b *testing.B) {
+	c := policy.Compile(loadVectors(b).Documents["acme"])
+	granted := []string{"data:read", "profiles:read", "signals:write"}
+	b.ReportAllocs()
+	for b.Loop() {
+		if !c.Decide("analyze_profile", c.Granted(granted)).Allowed {
+			b.Fatal("denied")
+		}
+	}
+}
