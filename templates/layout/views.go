@@ -62,6 +62,7 @@ type Branding struct {
 type IssuerView struct {
 	Title    string
 	Branding Branding
+	Narrow   bool
 }
 
 // BareView is everything around a dashboard page that nobody is signed in to.

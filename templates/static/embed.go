@@ -12,7 +12,7 @@ import (
 	"sync"
 )
 
-//go:embed css/*.css js/*.js
+//go:embed css/*.css js/*.js img/*.svg
 var sources embed.FS
 
 // Prefix is the path under which Handler expects to be mounted.
@@ -34,10 +34,16 @@ type recipe struct {
 }
 
 func recipes() []recipe {
-	const css, js = "text/css; charset=utf-8", "text/javascript; charset=utf-8"
+	const (
+		css = "text/css; charset=utf-8"
+		js  = "text/javascript; charset=utf-8"
+		svg = "image/svg+xml"
+	)
 	return []recipe{
 		{"app.css", css, []string{"css/tokens.css", "css/base.css", "css/consent.css", "css/dash.css"}},
 		{"app.js", js, []string{"js/app.js"}},
+		{"htmx.js", js, []string{"js/htmx.js"}},
+		{"favicon.svg", svg, []string{"img/favicon.svg"}},
 	}
 }
 
