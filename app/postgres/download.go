@@ -100,7 +100,7 @@ func fetchInto(work string, opts Options, version embeddedpostgres.PostgresVersi
 	}
 	gaveUp := embeddedpostgres.NewDatabase(config).Start()
 	if _, err := os.Stat(filepath.Join(unpacked, "bin", "initdb")); err != nil {
-		return fmt.Errorf("download Postgres: %w", errors.Join(gaveUp, err))
+		return fmt.Errorf("download Postgres: %w", gaveUp)
 	}
 	if err := openToAll(unpacked); err != nil {
 		return fmt.Errorf("download Postgres: %w", err)
