@@ -36,7 +36,9 @@ type Environment struct {
 }
 
 // Scope returns the scope of this environment.
-func (e *Environment) Scope() scope.Scope { return scope.Scope{TenantID: e.TenantID, EnvironmentID: e.ID} }
+func (e *Environment) Scope() scope.Scope {
+	return scope.Scope{TenantID: e.TenantID, EnvironmentID: e.ID}
+}
 
 // ProductName is what users know this environment as.
 func (e *Environment) ProductName() string {
@@ -69,7 +71,7 @@ func (s *Environments) Load(ctx context.Context) (*Environment, error) {
 	if err != nil {
 		return nil, err
 	}
-	if env.Secret, err = s.Keyring.Open(sealed, secretAAD(sc.EnvironmentID)); err != nil {
+	if env.Secret, err = s.deps.Keyring.Open(sealed, secretAAD(sc.EnvironmentID)); err != nil {
 		return nil, fmt.Errorf("open root secret of environment %s: %w", sc.EnvironmentID, err)
 	}
 	return env, nil

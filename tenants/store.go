@@ -13,12 +13,12 @@ import (
 
 // inTenant runs fn in the tenant's transaction (see db.InTenant) for services, which do not know gorm.
 func (b base) inTenant(ctx context.Context, fn func(ctx context.Context) error) error {
-	return b.DB.InTenant(ctx, func(ctx context.Context, _ *gorm.DB) error { return fn(ctx) })
+	return b.deps.DB.InTenant(ctx, func(ctx context.Context, _ *gorm.DB) error { return fn(ctx) })
 }
 
 // tx runs fn on the open transaction of ctx, or on one of its own.
 func (b base) tx(ctx context.Context, fn func(tx *gorm.DB) error) error {
-	return b.DB.InTenant(ctx, func(ctx context.Context, tx *gorm.DB) error { return fn(tx.WithContext(ctx)) })
+	return b.deps.DB.InTenant(ctx, func(ctx context.Context, tx *gorm.DB) error { return fn(tx.WithContext(ctx)) })
 }
 
 // within narrows a query to the environment in scope.

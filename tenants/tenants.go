@@ -20,13 +20,13 @@ type Deps struct {
 
 // base is what every service has.
 type base struct {
-	Deps
+	deps  Deps
 	audit *audit.Recorder
 }
 
 func newBase(d Deps) base {
-	return base{Deps: d, audit: audit.NewRecorder(audit.Deps{DB: d.DB, Now: d.Now})}
+	return base{deps: d, audit: audit.NewRecorder(audit.Deps{DB: d.DB, Now: d.Now})}
 }
 
 // now is the time of one use case, in the resolution that Postgres keeps.
-func (b base) now() time.Time { return b.Now().UTC().Truncate(time.Microsecond) }
+func (b base) now() time.Time { return b.deps.Now().UTC().Truncate(time.Microsecond) }
