@@ -9,6 +9,7 @@ import (
 	"github.com/ostiary/ostiary/app/scope"
 	"github.com/ostiary/ostiary/app/secret"
 	"github.com/ostiary/ostiary/tenants/check"
+	"github.com/ostiary/ostiary/tenants/rows"
 )
 
 // NewEnvironment is an environment to be created.
@@ -74,12 +75,12 @@ func (s *Environments) Create(ctx context.Context, n NewEnvironment) (*Environme
 
 func environmentConflict(err error) error {
 	switch {
-	case violates(err, "issuers_pkey"):
+	case rows.Violates(err, "issuers_pkey"):
 		return &errs.Error{
 			Kind: errs.Conflict, Code: "issuer_taken", Msg: "Another environment already has this issuer address.",
 			Fields: map[string]string{"issuer": "Another environment already has this address."},
 		}
-	case violates(err, "environments_tenant_id_slug_key"):
+	case rows.Violates(err, "environments_tenant_id_slug_key"):
 		return &errs.Error{
 			Kind: errs.Conflict, Code: "slug_taken", Msg: "There is an environment with this name already.",
 			Fields: map[string]string{"slug": "This is taken."},

@@ -10,6 +10,7 @@ import (
 	"github.com/ostiary/ostiary/app/secret"
 	"github.com/ostiary/ostiary/tenants/attempts"
 	"github.com/ostiary/ostiary/tenants/check"
+	"github.com/ostiary/ostiary/tenants/rows"
 )
 
 // Member is a person who may use a tenant's dashboard.
@@ -89,7 +90,7 @@ func (s *Members) Create(ctx context.Context, n NewMember) (Member, error) {
 		}
 		return s.audit.Record(ctx, memberEvent("member.created", m))
 	})
-	if violates(err, "members_tenant_id_email_key") {
+	if rows.Violates(err, "members_tenant_id_email_key") {
 		return Member{}, &errs.Error{
 			Kind: errs.Conflict, Code: "email_taken", Msg: "This person is a member already.",
 			Fields: map[string]string{"email": "This person is a member already."},

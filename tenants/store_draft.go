@@ -9,6 +9,7 @@ import (
 
 	"github.com/ostiary/ostiary/app/policy"
 	"github.com/ostiary/ostiary/app/scope"
+	"github.com/ostiary/ostiary/tenants/rows"
 )
 
 type resourceRow struct {
@@ -119,7 +120,7 @@ func (b base) lockEnvironment(ctx context.Context, sc scope.Scope) (Kind, error)
 		return tx.Select("id", "kind").Clauses(clause.Locking{Strength: "NO KEY UPDATE"}).
 			Where("tenant_id = ? and id = ?", sc.TenantID, sc.EnvironmentID).Take(&row).Error
 	})
-	return Kind(row.Kind), notFound(err, "There is no such environment.")
+	return Kind(row.Kind), rows.NotFound(err, "There is no such environment.")
 }
 
 // loadDraft reads a resource with everything that can be edited about it: five queries, whatever its size.
@@ -132,14 +133,14 @@ func (s *Resources) loadDraft(ctx context.Context, sc scope.Scope, id string) (D
 		needs   []toolScopeRow
 	)
 	err := s.tx(ctx, func(tx *gorm.DB) error {
-		if err := tx.Scopes(within(sc)).Where("id = ?", id).Take(&row).Error; err != nil {
-			return notFound(err, "There is no such MCP server.")
+		if err := tx.Scopes(rows.Within(sc)).Where("id = ?", id).Take(&row).Error; err != nil {
+			return rows.NotFound(err, "There is no such MCP server.")
 		}
 		for _, part := range []struct {
 			rows  any
 			order string
 		}{{&aliases, "identifier"}, {&scopes, "position, id"}, {&tools, "position, id"}, {&needs, "scope_id"}} {
-			if err := tx.Scopes(within(sc)).Where("resource_id = ?", id).Order(part.order).Find(part.rows).Error; err != nil {
+			if err := tx.Scopes(rows.Within(sc)).Where("resource_id = ?", id).Order(part.order).Find(part.rows).Error; err != nil {
 				return err
 			}
 		}

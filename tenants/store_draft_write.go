@@ -9,6 +9,7 @@ import (
 	"gorm.io/gorm/clause"
 
 	"github.com/ostiary/ostiary/app/scope"
+	"github.com/ostiary/ostiary/tenants/rows"
 )
 
 // draftWrite is the difference between two drafts of one resource, as rows. Statements are per table, not per row.
@@ -31,7 +32,7 @@ func (s *Resources) writeDraft(ctx context.Context, w draftWrite, from, to Draft
 
 func (w draftWrite) server(tx *gorm.DB, _, to Draft) error {
 	r := to.Resource
-	return tx.Model(&resourceRow{}).Scopes(within(w.sc)).Where("id = ?", r.ID).Updates(map[string]any{
+	return tx.Model(&resourceRow{}).Scopes(rows.Within(w.sc)).Where("id = ?", r.ID).Updates(map[string]any{
 		"identifier": r.Identifier, "name": r.Name, "documentation_url": r.DocumentationURL, "mode": string(r.Mode),
 		"position": r.Position, "draft_changed_at": r.DraftChangedAt, "updated_at": w.at,
 	}).Error
@@ -39,7 +40,7 @@ func (w draftWrite) server(tx *gorm.DB, _, to Draft) error {
 
 func (w draftWrite) aliases(tx *gorm.DB, from, to Draft) error {
 	if gone := missingFrom(from.Aliases, to.Aliases); len(gone) > 0 {
-		err := tx.Scopes(within(w.sc)).Where("resource_id = ? and identifier in ?", w.resource, gone).Delete(&aliasRow{}).Error
+		err := tx.Scopes(rows.Within(w.sc)).Where("resource_id = ? and identifier in ?", w.resource, gone).Delete(&aliasRow{}).Error
 		if err != nil {
 			return err
 		}
@@ -68,14 +69,14 @@ func (w draftWrite) dropped(tx *gorm.DB, from, to Draft) error {
 		}
 	}
 	if len(scopes) > 0 {
-		if err := tx.Scopes(within(w.sc)).Where("resource_id = ? and id in ?", w.resource, scopes).Delete(&scopeRow{}).Error; err != nil {
+		if err := tx.Scopes(rows.Within(w.sc)).Where("resource_id = ? and id in ?", w.resource, scopes).Delete(&scopeRow{}).Error; err != nil {
 			return err
 		}
 	}
 	if len(tools) == 0 {
 		return nil
 	}
-	return tx.Scopes(within(w.sc)).Where("resource_id = ? and id in ?", w.resource, tools).Delete(&toolRow{}).Error
+	return tx.Scopes(rows.Within(w.sc)).Where("resource_id = ? and id in ?", w.resource, tools).Delete(&toolRow{}).Error
 }
 
 func (w draftWrite) scopes(tx *gorm.DB, from, to Draft) error {
@@ -146,7 +147,7 @@ func (w draftWrite) needs(tx *gorm.DB, from, to Draft) error {
 		}
 	}
 	for chunk := range slices.Chunk(gone, pairsAtOnce) {
-		if err := tx.Scopes(within(w.sc)).Where("(tool_id, scope_id) in ?", chunk).Delete(&toolScopeRow{}).Error; err != nil {
+		if err := tx.Scopes(rows.Within(w.sc)).Where("(tool_id, scope_id) in ?", chunk).Delete(&toolScopeRow{}).Error; err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/ostiary/ostiary/app/scope"
+	"github.com/ostiary/ostiary/tenants/rows"
 )
 
 type environmentRow struct {
@@ -39,7 +40,7 @@ func (s *Environments) findIssuer(ctx context.Context, url string) (scope.Scope,
 	err := s.deps.DB.Platform(ctx, func(tx *gorm.DB) error {
 		return tx.Table("issuers").Select("tenant_id, environment_id").Where("url = ?", url).Take(&found).Error
 	})
-	return found, notFound(err, "There is no authorization server at this address.")
+	return found, rows.NotFound(err, "There is no authorization server at this address.")
 }
 
 func (s *Environments) loadEnvironment(ctx context.Context, sc scope.Scope) (*Environment, []byte, error) {
@@ -53,7 +54,7 @@ func (s *Environments) loadEnvironment(ctx context.Context, sc scope.Scope) (*En
 			Where("e.tenant_id = ? and e.id = ?", sc.TenantID, sc.EnvironmentID).Take(&row).Error
 	})
 	if err != nil {
-		return nil, nil, notFound(err, "There is no such environment.")
+		return nil, nil, rows.NotFound(err, "There is no such environment.")
 	}
 	return row.environment(row.TenantName), row.SecretSealed, nil
 }

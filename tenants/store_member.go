@@ -8,6 +8,7 @@ import (
 	"gorm.io/gorm/clause"
 
 	"github.com/ostiary/ostiary/app/scope"
+	"github.com/ostiary/ostiary/tenants/rows"
 )
 
 type memberRow struct {
@@ -49,7 +50,7 @@ func (s *Members) findLogins(ctx context.Context, email string) ([]login, error)
 func (s *Members) insertMember(ctx context.Context, m Member, hash string) error {
 	return s.tx(ctx, func(tx *gorm.DB) error {
 		err := tx.Create(&memberRow{
-			TenantID: m.TenantID, ID: m.ID, Email: m.Email, Name: m.Name, Role: string(m.Role), PasswordHash: optional(hash),
+			TenantID: m.TenantID, ID: m.ID, Email: m.Email, Name: m.Name, Role: string(m.Role), PasswordHash: rows.Optional(hash),
 			CreatedAt: m.CreatedAt,
 		}).Error
 		if err != nil {
@@ -58,13 +59,6 @@ func (s *Members) insertMember(ctx context.Context, m Member, hash string) error
 		return tx.Exec(`insert into member_logins (email, tenant_id, member_id) values (?, ?, ?)`,
 			m.Email, m.TenantID, m.ID).Error
 	})
-}
-
-func optional(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
 }
 
 // loadMember returns the member of a login and the hash of the password, "" when there is none.
@@ -78,7 +72,7 @@ func (s *Members) loadMember(ctx context.Context, l login) (Member, string, erro
 			Where("m.tenant_id = ? and m.id = ?", l.TenantID, l.MemberID).Take(&row).Error
 	})
 	if err != nil {
-		return Member{}, "", notFound(err, "There is no such member.")
+		return Member{}, "", rows.NotFound(err, "There is no such member.")
 	}
 	hash := ""
 	if row.PasswordHash != nil {
@@ -89,24 +83,24 @@ func (s *Members) loadMember(ctx context.Context, l login) (Member, string, erro
 
 // lockMembers locks the owners and the member with this id, and returns how many owners are enabled.
 func (s *Members) lockMembers(ctx context.Context, sc scope.Scope, id string) (int, Member, error) {
-	var rows []memberRow
+	var found []memberRow
 	err := s.tx(ctx, func(tx *gorm.DB) error {
 		return tx.Clauses(clause.Locking{Strength: "UPDATE"}).Where("tenant_id = ? and (role = ? or id = ?)",
-			sc.TenantID, string(RoleOwner), id).Order("id").Find(&rows).Error
+			sc.TenantID, string(RoleOwner), id).Order("id").Find(&found).Error
 	})
-	owners, found := 0, Member{}
-	for _, row := range rows {
+	owners, m := 0, Member{}
+	for _, row := range found {
 		if Role(row.Role) == RoleOwner && row.DisabledAt == nil {
 			owners++
 		}
 		if row.ID == id {
-			found = row.member("")
+			m = row.member("")
 		}
 	}
-	if err == nil && found.ID == "" {
-		err = notFound(gorm.ErrRecordNotFound, "There is no such member.")
+	if err == nil && m.ID == "" {
+		err = rows.NotFound(gorm.ErrRecordNotFound, "There is no such member.")
 	}
-	return owners, found, err
+	return owners, m, err
 }
 
 func (s *Members) updateMember(ctx context.Context, sc scope.Scope, m Member, hash string) error {

@@ -7,6 +7,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/ostiary/ostiary/app/scope"
+	"github.com/ostiary/ostiary/tenants/rows"
 )
 
 type memberSessionRow struct {
@@ -48,7 +49,7 @@ func (s *MemberSessions) loadSessionMember(ctx context.Context, hash []byte, now
 				sc.TenantID, hash, now).Take(&row).Error
 	})
 	if err != nil {
-		return Member{}, notFound(err, "There is no such session.")
+		return Member{}, rows.NotFound(err, "There is no such session.")
 	}
 	return row.member(row.TenantName), nil
 }

@@ -4,13 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"gorm.io/gorm"
 
 	"github.com/ostiary/ostiary/app/policy"
 	"github.com/ostiary/ostiary/app/scope"
+	"github.com/ostiary/ostiary/tenants/rows"
 )
 
 func (s *Resources) insertResource(ctx context.Context, sc scope.Scope, r *Resource) error {
@@ -30,7 +30,7 @@ func (s *Resources) insertResource(ctx context.Context, sc scope.Scope, r *Resou
 
 func (s *Resources) deleteResource(ctx context.Context, sc scope.Scope, id string) error {
 	return s.tx(ctx, func(tx *gorm.DB) error {
-		return tx.Scopes(within(sc)).Where("id = ?", id).Delete(&resourceRow{}).Error
+		return tx.Scopes(rows.Within(sc)).Where("id = ?", id).Delete(&resourceRow{}).Error
 	})
 }
 
@@ -71,7 +71,7 @@ type summaryRow struct {
 }
 
 func (s *Resources) listResources(ctx context.Context, sc scope.Scope, f ResourceFilter) ([]ResourceSummary, int, error) {
-	var rows []summaryRow
+	var found []summaryRow
 	err := s.tx(ctx, func(tx *gorm.DB) error {
 		q := tx.Table("resources r").Select(`r.*, count(*) over () as total,
 			(select count(*) from scopes s where s.tenant_id = r.tenant_id and s.environment_id = r.environment_id
@@ -83,24 +83,19 @@ func (s *Resources) listResources(ctx context.Context, sc scope.Scope, f Resourc
 				and n.environment_id = t.environment_id and n.tool_id = t.id)) as unmapped`).
 			Where("r.tenant_id = ? and r.environment_id = ?", sc.TenantID, sc.EnvironmentID)
 		if f.Search != "" {
-			like := "%" + escapeLike(f.Search) + "%"
+			like := rows.Like(f.Search)
 			q = q.Where("(r.name ilike ? or r.identifier ilike ?)", like, like)
 		}
-		return q.Order("r.position, r.name, r.id").Limit(f.Limit).Offset(f.Offset).Scan(&rows).Error
+		return q.Order("r.position, r.name, r.id").Limit(f.Limit).Offset(f.Offset).Scan(&found).Error
 	})
-	if err != nil || len(rows) == 0 {
+	if err != nil || len(found) == 0 {
 		return nil, 0, err
 	}
-	list := make([]ResourceSummary, len(rows))
-	for i, row := range rows {
+	list := make([]ResourceSummary, len(found))
+	for i, row := range found {
 		list[i] = ResourceSummary{Resource: row.resource(), Scopes: row.Scopes, Tools: row.Tools, Unmapped: row.Unmapped}
 	}
-	return list, rows[0].Total, nil
-}
-
-// escapeLike makes what somebody searches for match itself only.
-func escapeLike(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s)
+	return list, found[0].Total, nil
 }
 
 type revisionRow struct {
@@ -118,10 +113,10 @@ func (revisionRow) TableName() string { return "policy_revisions" }
 func (s *Resources) loadRevision(ctx context.Context, sc scope.Scope, id string, revision int) (Revision, error) {
 	var row revisionRow
 	err := s.tx(ctx, func(tx *gorm.DB) error {
-		return tx.Scopes(within(sc)).Where("resource_id = ? and revision = ?", id, revision).Take(&row).Error
+		return tx.Scopes(rows.Within(sc)).Where("resource_id = ? and revision = ?", id, revision).Take(&row).Error
 	})
 	if err != nil {
-		return Revision{}, notFound(err, "There is no such published revision.")
+		return Revision{}, rows.NotFound(err, "There is no such published revision.")
 	}
 	r := Revision{Number: row.Revision, PublishedAt: row.PublishedAt.UTC(), PublishedBy: row.PublishedBy}
 	if err := json.Unmarshal(row.Document, &r.Document); err != nil {
@@ -149,7 +144,7 @@ func (s *Resources) insertRevision(ctx context.Context, sc scope.Scope, r Revisi
 		if err != nil {
 			return err
 		}
-		return tx.Model(&resourceRow{}).Scopes(within(sc)).Where("id = ?", id).Updates(map[string]any{
+		return tx.Model(&resourceRow{}).Scopes(rows.Within(sc)).Where("id = ?", id).Updates(map[string]any{
 			"revision": r.Number, "draft_changed_at": nil, "updated_at": r.PublishedAt,
 		}).Error
 	})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ostiary/ostiary/app/errs"
 	"github.com/ostiary/ostiary/app/scope"
+	"github.com/ostiary/ostiary/tenants/rows"
 )
 
 type tenantRow struct {
@@ -25,7 +26,7 @@ func (s *Tenants) findSlug(ctx context.Context, slug string) (string, error) {
 	err := s.deps.DB.Platform(ctx, func(tx *gorm.DB) error {
 		return tx.Table("tenant_slugs").Select("tenant_id").Where("slug = ?", slug).Take(&row).Error
 	})
-	return row.TenantID, notFound(err, "There is no such workspace.")
+	return row.TenantID, rows.NotFound(err, "There is no such workspace.")
 }
 
 func (s *Tenants) insertTenant(ctx context.Context, t Tenant) error {
@@ -41,7 +42,7 @@ func (s *Tenants) loadTenant(ctx context.Context, sc scope.Scope) (Tenant, error
 	var row tenantRow
 	err := s.tx(ctx, func(tx *gorm.DB) error { return tx.Where("id = ?", sc.TenantID).Take(&row).Error })
 	if err != nil {
-		return Tenant{}, notFound(err, "There is no such workspace.")
+		return Tenant{}, rows.NotFound(err, "There is no such workspace.")
 	}
 	return Tenant{ID: row.ID, Slug: row.Slug, Name: row.Name, CreatedAt: row.CreatedAt.UTC()}, nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/ostiary/ostiary/app/scope"
 	"github.com/ostiary/ostiary/app/secret"
 	"github.com/ostiary/ostiary/tenants/check"
+	"github.com/ostiary/ostiary/tenants/rows"
 )
 
 const (
@@ -61,7 +62,7 @@ func (s *Tenants) Create(ctx context.Context, slug, name string) (Tenant, error)
 			Action: "tenant.created", TargetKind: "tenant", TargetID: t.ID, Detail: map[string]any{"slug": slug, "name": name},
 		})
 	})
-	if violates(err, "tenant_slugs_pkey") {
+	if rows.Violates(err, "tenant_slugs_pkey") {
 		return Tenant{}, &errs.Error{
 			Kind: errs.Conflict, Code: "slug_taken", Msg: "There is a workspace with this name already.",
 			Fields: map[string]string{"slug": "This is taken."},

@@ -11,7 +11,7 @@ const MaxPassword = 256
 
 const minPassword = 8
 
-type rules struct{ slug, orgSlug, email, scopeToken, hex, oklch *regexp.Regexp }
+type rules struct{ slug, orgSlug, email, scopeToken, phc, hex, oklch *regexp.Regexp }
 
 func newRules() rules {
 	return rules{
@@ -19,6 +19,7 @@ func newRules() rules {
 		orgSlug:    regexp.MustCompile(`^[a-z0-9][a-z0-9_.-]{0,62}$`),
 		email:      regexp.MustCompile(`^[a-z0-9.!#$%&'*+/=?^_{|}~` + "`" + `-]{1,64}@[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`),
 		scopeToken: regexp.MustCompile(`^[!#-\[\]-~]{1,128}$`),
+		phc:        regexp.MustCompile(`^\$argon2id\$v=19\$m=[0-9]{1,7},t=[0-9]{1,2},p=1\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{43}$`),
 		hex:        regexp.MustCompile(`^#([0-9a-f]{3}|[0-9a-f]{6})$`),
 		oklch:      regexp.MustCompile(`^oklch\([0-9.]{1,8}%? [0-9.]{1,8} [0-9.]{1,8}\)$`),
 	}
@@ -60,6 +61,14 @@ func Password(s string) string {
 		return "Use at least 8 characters."
 	case len(s) > MaxPassword:
 		return "Use at most 256 characters."
+	}
+	return ""
+}
+
+// PasswordHash returns what is wrong with the shape of an argon2id hash, or "".
+func PasswordHash(s string) string {
+	if !rule.phc.MatchString(s) {
+		return "Write an argon2id hash: $argon2id$v=19$m=…,t=…,p=1$salt$hash."
 	}
 	return ""
 }

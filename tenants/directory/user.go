@@ -4,8 +4,17 @@ import (
 	"context"
 	"time"
 
+	"github.com/ostiary/ostiary/app/audit"
+	"github.com/ostiary/ostiary/app/errs"
+	"github.com/ostiary/ostiary/app/scope"
+	"github.com/ostiary/ostiary/app/secret"
 	"github.com/ostiary/ostiary/tenants"
+	"github.com/ostiary/ostiary/tenants/attempts"
+	"github.com/ostiary/ostiary/tenants/check"
+	"github.com/ostiary/ostiary/tenants/rows"
 )
+
+const maxName = 120
 
 // User is a person who signs in during an authorization.
 type User struct {
@@ -15,33 +24,221 @@ type User struct {
 	Name             string
 	OrganizationID   string // empty for a user without organization
 	OrganizationName string
+	HasPassword      bool
 	CreatedAt        time.Time
 	DisabledAt       *time.Time
 }
 
-// Users serves the users of the environment in the context.
-type Users struct{ tenants.Deps }
-
-// NewUsers returns the service.
-func NewUsers(d tenants.Deps) *Users { return &Users{Deps: d} }
-
-// Attempt is what somebody typed into a sign-in page, and where from.
-type Attempt struct {
-	Email    string
-	Password string
-	Address  string // remote IP address, as the web edge sees it
+// base is what both services have.
+type base struct {
+	deps  tenants.Deps
+	audit *audit.Recorder
 }
 
-// Authenticate returns the user whose e-mail address and password these are. The issuer calls it.
-//
-// Errors: errs.Unauthenticated, the same after the same work whether the user is unknown, disabled, without a password or
-// mistyped it; errs.RateLimited, see attempts.RetryAfter. Do not call it in an open transaction: it counts first and
-// must keep the count.
-func (u *Users) Authenticate(ctx context.Context, a Attempt) (User, error) {
-	panic("not written yet")
+func newBase(d tenants.Deps) base {
+	return base{deps: d, audit: audit.NewRecorder(audit.Deps{DB: d.DB, Now: d.Now})}
+}
+
+// now is the time of one use case, in the resolution that Postgres keeps.
+func (b base) now() time.Time { return b.deps.Now().UTC().Truncate(time.Microsecond) }
+
+// environmentScope returns the scope of ctx, which must name an environment.
+func environmentScope(ctx context.Context) (scope.Scope, error) {
+	s, err := scope.From(ctx)
+	if err == nil && s.EnvironmentID == "" {
+		err = errs.New(errs.Internal, "no environment in scope")
+	}
+	return s, err
+}
+
+// Users serves the users of the environment in the context.
+type Users struct {
+	base
+	attempts *attempts.Counter
+}
+
+// NewUsers returns the service.
+func NewUsers(d tenants.Deps) *Users {
+	return &Users{base: newBase(d), attempts: attempts.NewCounter(d.DB)}
+}
+
+// NewUser is a user to be created.
+type NewUser struct {
+	Email          string
+	EmailVerified  bool
+	Name           string
+	OrganizationID string
+	Password       string // may be empty: the user cannot sign in with a password then
+	PasswordHash   string // argon2id PHC string, in place of Password
+}
+
+// Validate returns what is wrong with the user.
+func (n NewUser) Validate() check.Problems {
+	var p check.Problems
+	p.Add("email", check.Email(check.NormalEmail(n.Email)))
+	p.Add("name", check.Text(n.Name, maxName))
+	if n.Password != "" {
+		p.Add("password", check.Password(n.Password))
+	}
+	if n.PasswordHash != "" {
+		p.Add("password_hash", check.PasswordHash(n.PasswordHash))
+		if n.Password != "" {
+			p.Add("password_hash", "Give a password or its hash, not both.")
+		}
+	}
+	return p
+}
+
+// Create adds a user. Errors: errs.Invalid, errs.Conflict when the e-mail address is taken, errs.NotFound for the
+// organization, errs.Forbidden.
+func (u *Users) Create(ctx context.Context, n NewUser) (User, error) {
+	if err := tenants.AuthorizeManage(ctx); err != nil {
+		return User{}, err
+	}
+	sc, err := environmentScope(ctx)
+	if err != nil {
+		return User{}, err
+	}
+	if err := n.Validate().Err(); err != nil {
+		return User{}, err
+	}
+	hash, err := u.hash(ctx, n.Password, n.PasswordHash)
+	if err != nil {
+		return User{}, err
+	}
+	created := User{
+		ID: secret.NewID("usr"), Email: check.NormalEmail(n.Email), EmailVerified: n.EmailVerified, Name: n.Name,
+		OrganizationID: n.OrganizationID, HasPassword: hash != "", CreatedAt: u.now(),
+	}
+	err = u.inTenant(ctx, func(ctx context.Context) error {
+		if created.OrganizationName, err = u.organizationName(ctx, sc, n.OrganizationID); err != nil {
+			return err
+		}
+		if err := u.insertUser(ctx, sc, created, hash); err != nil {
+			return err
+		}
+		return u.audit.Record(ctx, userEvent("user.created", created))
+	})
+	if rows.Violates(err, "users_tenant_id_environment_id_email_key") {
+		return User{}, &errs.Error{
+			Kind: errs.Conflict, Code: "email_taken", Msg: "There is a user with this e-mail address already.",
+			Fields: map[string]string{"email": "There is a user with this address already."},
+		}
+	}
+	return created, err
+}
+
+func (u *Users) hash(ctx context.Context, password, hash string) (string, error) {
+	if password == "" {
+		return hash, nil
+	}
+	return u.deps.Passwords.Hash(ctx, password)
+}
+
+func userEvent(action string, user User) audit.Event {
+	return audit.Event{Action: action, TargetKind: "user", TargetID: user.ID, Detail: map[string]any{"email": user.Email}}
 }
 
 // Get returns the user with this id. The issuer calls it. Errors: errs.NotFound.
 func (u *Users) Get(ctx context.Context, id string) (User, error) {
-	panic("not written yet")
+	sc, err := environmentScope(ctx)
+	if err != nil {
+		return User{}, err
+	}
+	user, _, err := u.loadUser(ctx, sc, "u.id = ?", id)
+	return user, err
+}
+
+// UserUpdate is what can be changed about a user.
+type UserUpdate struct {
+	Name           string
+	EmailVerified  bool
+	OrganizationID string
+	Password       string // kept when empty
+	PasswordHash   string // in place of Password
+}
+
+// Update changes a user. Errors: errs.Invalid, errs.NotFound, errs.Forbidden.
+func (u *Users) Update(ctx context.Context, id string, c UserUpdate) (User, error) {
+	if err := tenants.AuthorizeManage(ctx); err != nil {
+		return User{}, err
+	}
+	sc, err := environmentScope(ctx)
+	if err != nil {
+		return User{}, err
+	}
+	valid := NewUser{Email: "checked@when.created", Name: c.Name, Password: c.Password, PasswordHash: c.PasswordHash}
+	if err := valid.Validate().Err(); err != nil {
+		return User{}, err
+	}
+	hash, err := u.hash(ctx, c.Password, c.PasswordHash)
+	if err != nil {
+		return User{}, err
+	}
+	var user User
+	err = u.inTenant(ctx, func(ctx context.Context) error {
+		if user, _, err = u.loadUser(ctx, sc, "u.id = ?", id); err != nil {
+			return err
+		}
+		user.Name, user.EmailVerified, user.OrganizationID = c.Name, c.EmailVerified, c.OrganizationID
+		user.HasPassword = user.HasPassword || hash != ""
+		if user.OrganizationName, err = u.organizationName(ctx, sc, c.OrganizationID); err != nil {
+			return err
+		}
+		if err := u.updateUser(ctx, sc, user, hash); err != nil {
+			return err
+		}
+		return u.audit.Record(ctx, userEvent("user.updated", user))
+	})
+	return user, err
+}
+
+// Disable keeps a user from signing in and ends the user's sessions; with disabled false it lets the user in again.
+// Errors: errs.NotFound, errs.Forbidden.
+func (u *Users) Disable(ctx context.Context, id string, disabled bool) error {
+	if err := tenants.AuthorizeManage(ctx); err != nil {
+		return err
+	}
+	sc, err := environmentScope(ctx)
+	if err != nil {
+		return err
+	}
+	return u.inTenant(ctx, func(ctx context.Context) error {
+		user, _, err := u.loadUser(ctx, sc, "u.id = ?", id)
+		if err != nil || (user.DisabledAt != nil) == disabled {
+			return err
+		}
+		action, at := "user.enabled", (*time.Time)(nil)
+		if disabled {
+			now := u.now()
+			action, at = "user.disabled", &now
+		}
+		if err := u.disableUser(ctx, sc, id, at); err != nil {
+			return err
+		}
+		return u.audit.Record(ctx, userEvent(action, user))
+	})
+}
+
+// Filter narrows and pages a list.
+type Filter struct {
+	Search string // in name or e-mail address
+	Limit  int    // 20 when zero, at most 100
+	Offset int
+}
+
+// List returns users by e-mail address, and how many there are in all. Errors: errs.Forbidden.
+func (u *Users) List(ctx context.Context, f Filter) ([]User, int, error) {
+	if err := tenants.AuthorizeView(ctx); err != nil {
+		return nil, 0, err
+	}
+	sc, err := environmentScope(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	if f.Limit <= 0 {
+		f.Limit = 20
+	}
+	f.Limit, f.Offset = min(f.Limit, 100), max(f.Offset, 0)
+	return u.listUsers(ctx, sc, f)
 }
