@@ -1,0 +1,205 @@
+package oauth
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/ostiary/ostiary/app/db"
+	"github.com/ostiary/ostiary/app/errs"
+	"github.com/ostiary/ostiary/app/scope"
+	"github.com/ostiary/ostiary/app/secret"
+	"github.com/ostiary/ostiary/oauth/clients"
+	"github.com/ostiary/ostiary/oauth/keys"
+	"github.com/ostiary/ostiary/tenants"
+)
+
+// Issuers finds issuers by URL and keeps their snapshots in memory. A notification drops a snapshot; one that is older than
+// refreshAfter is reloaded behind the back of the request that met it, so a lost notification costs seconds, not
+// correctness. While Postgres is away the last snapshot goes on serving.
+type Issuers struct {
+	environments *tenants.Environments
+	resources    *tenants.Resources
+	keys         *keys.Store
+	clients      *clients.Store
+	now          func() time.Time
+	log          *slog.Logger
+
+	flight singleflight.Group
+	mu     sync.RWMutex
+	byURL  map[string]*cachedIssuer
+}
+
+type cachedIssuer struct {
+	issuer *Issuer // nil: known to be absent
+	stale  bool    // an invalidation arrived: reload before serving
+	at     time.Time
+}
+
+const (
+	refreshAfter  = 30 * time.Second
+	absentFor     = 2 * time.Second
+	maxIssuers    = 10_000
+	reloadTimeout = 10 * time.Second
+)
+
+var errNoIssuer = errs.New(errs.NotFound, "There is no such issuer.")
+
+// Get returns the snapshot of the issuer with this URL. Errors: errs.NotFound, errs.Unavailable.
+func (s *Issuers) Get(ctx context.Context, issuerURL string) (*Issuer, error) {
+	s.mu.RLock()
+	hit, ok := s.byURL[issuerURL]
+	s.mu.RUnlock()
+	age := s.now().Sub(hit.loaded(ok))
+	switch {
+	case !ok, hit.issuer == nil && age > absentFor:
+		return s.reload(ctx, issuerURL)
+	case hit.issuer == nil:
+		return nil, errNoIssuer
+	case hit.stale:
+		return s.reloadOr(ctx, issuerURL, hit.issuer)
+	case age > refreshAfter:
+		go s.reloadBehind(context.WithoutCancel(ctx), issuerURL)
+	}
+	return hit.issuer, nil
+}
+
+func (c *cachedIssuer) loaded(ok bool) time.Time {
+	if !ok {
+		return time.Time{}
+	}
+	return c.at
+}
+
+// reloadOr serves the last snapshot when the database is away: discovery and token checks go on.
+func (s *Issuers) reloadOr(ctx context.Context, issuerURL string, last *Issuer) (*Issuer, error) {
+	fresh, err := s.reload(ctx, issuerURL)
+	if errs.Is(err, errs.Unavailable) {
+		return last, nil
+	}
+	return fresh, err
+}
+
+func (s *Issuers) reloadBehind(ctx context.Context, issuerURL string) {
+	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
+	defer cancel()
+	if _, err := s.reload(ctx, issuerURL); err != nil && !errs.Is(err, errs.NotFound) {
+		s.log.WarnContext(ctx, "issuer snapshot could not be refreshed; the last one goes on", "error", err)
+	}
+}
+
+func (s *Issuers) reload(ctx context.Context, issuerURL string) (*Issuer, error) {
+	// The load is shared by everybody who waits for it, so nobody's cancelled request may end it.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reloadTimeout)
+	defer cancel()
+	loaded, err, _ := s.flight.Do(issuerURL, func() (any, error) {
+		issuer, err := s.load(ctx, issuerURL)
+		if err != nil && !errs.Is(err, errs.NotFound) {
+			return nil, err
+		}
+		s.remember(issuerURL, issuer)
+		return issuer, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return loaded.(*Issuer), nil
+}
+
+func (s *Issuers) remember(issuerURL string, issuer *Issuer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.byURL) >= maxIssuers {
+		clear(s.byURL)
+	}
+	s.byURL[issuerURL] = &cachedIssuer{issuer: issuer, at: s.now()}
+}
+
+// Invalidate drops what a change names; a zero change drops everything.
+func (s *Issuers) Invalidate(change db.Change) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for url, hit := range s.byURL {
+		switch {
+		case hit.issuer == nil:
+			delete(s.byURL, url)
+		case change == (db.Change{}), hit.issuer.Scope.EnvironmentID == change.EnvironmentID:
+			// A copy: readers hold the entry without the lock.
+			s.byURL[url] = &cachedIssuer{issuer: hit.issuer, stale: true, at: hit.at}
+		}
+	}
+}
+
+func (s *Issuers) load(ctx context.Context, issuerURL string) (*Issuer, error) {
+	sc, err := s.environments.Resolve(ctx, issuerURL)
+	if err != nil {
+		return nil, err
+	}
+	ctx = scope.With(ctx, sc)
+	env, err := s.environments.Load(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("load environment: %w", err)
+	}
+	published, err := s.resources.Published(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("load policies: %w", err)
+	}
+	all, err := s.keys.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	set, err := keys.NewSet(all, typeAccessToken, typePolicy)
+	if err != nil {
+		return nil, fmt.Errorf("issuer %s: %w", issuerURL, err)
+	}
+	disabled, err := s.clients.Disabled(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return s.assemble(sc, env, published, set, disabled)
+}
+
+func (s *Issuers) assemble(sc scope.Scope, env *tenants.Environment, published []tenants.Published, set *keys.Set,
+	disabled []string) (*Issuer, error) {
+	u, err := url.Parse(env.Issuer)
+	if err != nil {
+		return nil, fmt.Errorf("issuer URL: %w", err)
+	}
+	i := &Issuer{
+		URL: env.Issuer, Scope: sc, Env: env, Settings: env.Settings, Keys: set,
+		Clients:       clients.NewBook(clients.NewDynamic(env.Secret, sc.EnvironmentID), s.clients, disabled, s.now),
+		codes:         secret.NewSealer(env.Secret, "ostiary authorization code"),
+		interactions:  secret.NewSealer(env.Secret, "ostiary interaction"),
+		refreshKey:    secret.Derive(env.Secret, "ostiary refresh token"),
+		basePath:      u.Path,
+		cookiePath:    u.Path + "/",
+		secureCookies: u.Scheme == "https",
+		policies:      map[string]document{},
+		loadedAt:      s.now(),
+	}
+	for _, p := range published {
+		i.Resources = append(i.Resources, &Resource{Document: p.Document, offered: offeredScopes(p)})
+	}
+	return i, i.buildDocuments()
+}
+
+func offeredScopes(p tenants.Published) []string {
+	names := make([]string, 0, len(p.Document.Scopes))
+	for name := range p.Document.Scopes {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		if d := p.Document.Scopes[a].Position - p.Document.Scopes[b].Position; d != 0 {
+			return d
+		}
+		return strings.Compare(a, b)
+	})
+	return names
+}

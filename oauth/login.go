@@ -1,0 +1,111 @@
+package oauth
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/ostiary/ostiary/app/errs"
+	"github.com/ostiary/ostiary/app/scope"
+	"github.com/ostiary/ostiary/app/web"
+	"github.com/ostiary/ostiary/oauth/clients"
+	"github.com/ostiary/ostiary/templates/flow"
+	"github.com/ostiary/ostiary/templates/ui"
+	"github.com/ostiary/ostiary/tenants/directory"
+)
+
+// loginForm is what the sign-in page shows again after a failed try; never the password.
+type loginForm struct {
+	email  string
+	failed *ui.Notice
+	status int
+}
+
+func (m *Module) showLogin(c echo.Context, i *Issuer, client *clients.Client, in Interaction, form loginForm) error {
+	sealed, err := i.sealInteraction(in)
+	if err != nil {
+		return err
+	}
+	resource, ok := i.resourceByID(in.ResourceID)
+	if !ok {
+		return pageProblem("resource_gone", nil)
+	}
+	view := flow.LoginView{
+		Branding: i.branding(), Asker: askerOf(client, in), Server: resource.Name(),
+		Action: i.path(pathLogin), Interaction: sealed, Email: form.email, Error: form.failed,
+	}
+	if form.status == 0 {
+		form.status = http.StatusOK
+	}
+	return web.Render(c, form.status, flow.Login(view))
+}
+
+// login signs a user in with the environment's built-in e-mail and password.
+func (m *Module) login(c echo.Context) error {
+	r := c.Request()
+	if err := r.ParseForm(); err != nil {
+		return pageProblem("request_malformed", err)
+	}
+	i, client, in, err := m.interaction(c, r.PostForm.Get(flow.FieldInteraction))
+	if err != nil {
+		return err
+	}
+	email := strings.TrimSpace(r.PostForm.Get(flow.FieldEmail))
+	user, err := m.users.Authenticate(r.Context(), directory.Attempt{
+		Email: email, Password: r.PostForm.Get(flow.FieldPassword), Address: c.RealIP(),
+	})
+	if err != nil {
+		return m.loginFailed(c, i, client, in, email, err)
+	}
+	ctx := scope.WithActor(r.Context(), scope.Actor{Kind: scope.ActorUser, ID: user.ID})
+	token, err := m.store.beginSession(ctx, i, user.ID, i.sessionToken(r))
+	if err != nil {
+		return err
+	}
+	i.setCookie(c.Response(), cookieSession, token, i.Settings.SessionAbsolute)
+	in.LoggedInAt = m.now().UTC()
+	location, err := i.resumeURL(in)
+	if err != nil {
+		return err
+	}
+	return seeOther(c, location)
+}
+
+func (m *Module) loginFailed(c echo.Context, i *Issuer, client *clients.Client, in Interaction, email string, err error) error {
+	form := loginForm{email: email, status: http.StatusUnprocessableEntity}
+	switch errs.KindOf(err) {
+	case errs.Unauthenticated, errs.Invalid:
+		form.failed = &ui.Notice{Tone: ui.ToneDanger, What: "That e-mail and password do not match.", Then: "Check both and try again."}
+	case errs.RateLimited:
+		form.status = http.StatusTooManyRequests
+		form.failed = &ui.Notice{Tone: ui.ToneWarn, What: "Too many attempts.", Then: "Wait a few minutes, then try again. Your request waits for you."}
+		c.Response().Header().Set("Retry-After", "300")
+	default:
+		return err
+	}
+	m.log.InfoContext(c.Request().Context(), "sign-in refused", "case", in.CaseID, "reason", errs.KindOf(err).String())
+	return m.showLogin(c, i, client, in, form)
+}
+
+// switchUser signs this browser out and asks again who the user is.
+func (m *Module) switchUser(c echo.Context) error {
+	r := c.Request()
+	if err := r.ParseForm(); err != nil {
+		return pageProblem("request_malformed", err)
+	}
+	i, _, in, err := m.interaction(c, r.PostForm.Get(flow.FieldInteraction))
+	if err != nil {
+		return err
+	}
+	if err := m.store.endSession(r.Context(), i, i.sessionToken(r)); err != nil {
+		return err
+	}
+	i.clearCookie(c.Response(), cookieSession)
+	in.LoginHint, in.UserID = "", ""
+	location, err := i.resumeURL(in)
+	if err != nil {
+		return err
+	}
+	return seeOther(c, location)
+}

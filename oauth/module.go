@@ -1,0 +1,140 @@
+package oauth
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/ory/fosite"
+
+	"github.com/ostiary/ostiary/app/db"
+	"github.com/ostiary/ostiary/app/scope"
+	"github.com/ostiary/ostiary/oauth/clients"
+	"github.com/ostiary/ostiary/oauth/keys"
+	"github.com/ostiary/ostiary/tenants"
+	"github.com/ostiary/ostiary/tenants/directory"
+)
+
+// Deps of the authorization server.
+type Deps struct {
+	DB           *db.DB
+	Now          func() time.Time
+	Logger       *slog.Logger
+	Environments *tenants.Environments
+	Resources    *tenants.Resources
+	Users        *directory.Users
+	Keys         *keys.Store
+	Clients      *clients.Store
+}
+
+// Module is the authorization server of every issuer.
+type Module struct {
+	issuers *Issuers
+	engine  *fosite.Fosite
+	store   *store
+	users   *directory.Users
+	clients *clients.Store
+	now     func() time.Time
+	log     *slog.Logger
+	origins *http.CrossOriginProtection
+}
+
+// New returns the authorization server.
+func New(d Deps) *Module {
+	s := &store{db: d.DB, now: d.Now}
+	return &Module{
+		issuers: &Issuers{
+			environments: d.Environments, resources: d.Resources, keys: d.Keys, clients: d.Clients,
+			now: d.Now, log: d.Logger, byURL: map[string]*cachedIssuer{},
+		},
+		engine: newEngine(s, d.Now), store: s, users: d.Users, clients: d.Clients, now: d.Now, log: d.Logger,
+		origins: http.NewCrossOriginProtection(),
+	}
+}
+
+// Issuers returns the snapshots, for invalidation.
+func (m *Module) Issuers() *Issuers { return m.issuers }
+
+// Register mounts the endpoints. Paths are below the issuer URL: app's dispatcher has located the issuer already.
+func (m *Module) Register(e *echo.Echo) {
+	open := e.Group("", allowAnyOrigin)
+	for _, path := range [...]string{pathMetadata, pathOpenID} {
+		m.document(open, path, func(i *Issuer, _ echo.Context) (document, bool) { return i.metadata, true })
+	}
+	m.document(open, pathJWKS, func(i *Issuer, _ echo.Context) (document, bool) { return i.jwks, true })
+	m.document(open, pathPolicy, func(i *Issuer, c echo.Context) (document, bool) {
+		d, ok := i.policies[c.Param("id")]
+		return d, ok
+	})
+	for path, handler := range map[string]echo.HandlerFunc{
+		pathToken: m.createToken, pathRegister: m.createClient, pathRevoke: m.revokeToken,
+	} {
+		open.POST(path, handler)
+		open.OPTIONS(path, preflight)
+	}
+	// No CORS from here on: these are pages, and what they answer is for the user's eyes.
+	e.GET(pathAuthorize, m.authorize)
+	e.POST(pathAuthorize, m.authorize)
+	e.GET(pathBrand, m.showBrand)
+	pages := e.Group("", m.sameOrigin)
+	pages.GET(pathInteraction, m.showInteraction)
+	pages.POST(pathLogin, m.login)
+	pages.POST(pathConsent, m.decide)
+	pages.POST(pathSwitch, m.switchUser)
+}
+
+// document mounts a ready answer for GET, HEAD and preflight.
+func (m *Module) document(g *echo.Group, path string, pick func(*Issuer, echo.Context) (document, bool)) {
+	handler := func(c echo.Context) error {
+		i, err := issuerFrom(c.Request().Context())
+		if err != nil {
+			return err
+		}
+		d, ok := pick(i, c)
+		if !ok {
+			return bareNotFound(c)
+		}
+		d.write(c.Response(), c.Request())
+		return nil
+	}
+	g.GET(path, handler)
+	g.HEAD(path, handler)
+	g.OPTIONS(path, preflight)
+}
+
+// bareNotFound answers what does not exist without a word: never a page that a client would try to read as metadata.
+func bareNotFound(c echo.Context) error {
+	c.Response().Header().Set("Cache-Control", "no-store")
+	return c.NoContent(http.StatusNotFound)
+}
+
+// UseIssuer puts the issuer and its scope in the context of a request. It is the only place that sets the scope of issuer
+// requests. Errors: errs.NotFound, errs.Unavailable.
+func (m *Module) UseIssuer(ctx context.Context, issuerURL string) (context.Context, error) {
+	i, err := m.issuers.Get(ctx, issuerURL)
+	if err != nil {
+		return nil, err
+	}
+	return withIssuer(scope.With(ctx, i.Scope), i), nil
+}
+
+// sameOrigin refuses posts from other sites (CSRF). Requests without Sec-Fetch-Site and Origin pass, as old browsers and
+// scripts send none; the interaction's browser cookie still binds them.
+func (m *Module) sameOrigin(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		i, err := issuerFrom(c.Request().Context())
+		if err != nil {
+			return err
+		}
+		r := c.Request()
+		if origin := r.Header.Get("Origin"); origin != "" && origin == i.origin() && r.Header.Get("Sec-Fetch-Site") == "" {
+			return next(c) // a proxy rewrote Host: the stored issuer knows its own origin
+		}
+		if err := m.origins.Check(r); err != nil {
+			return errCrossSite
+		}
+		return next(c)
+	}
+}

@@ -1,0 +1,64 @@
+package oauth
+
+import (
+	"net/http"
+	"net/url"
+
+	"github.com/labstack/echo/v4"
+)
+
+// createToken is the token endpoint (RFC 6749 §3.2).
+func (m *Module) createToken(c echo.Context) error {
+	r, w := c.Request(), c.Response()
+	ctx := r.Context()
+	i, err := issuerFrom(ctx)
+	if err == nil {
+		err = readForm(r)
+	}
+	if err != nil {
+		writeProblem(w, r, m.log, err)
+		return nil
+	}
+	access, err := m.engine.NewAccessRequest(ctx, r, &tokenSession{issuer: i})
+	if err != nil {
+		writeProblem(w, r, m.log, err)
+		return nil
+	}
+	answer, err := m.engine.NewAccessResponse(ctx, access)
+	if err != nil {
+		writeProblem(w, r, m.log, err)
+		return nil
+	}
+	h := w.Header()
+	h.Set("Content-Type", jsonType)
+	h.Set("Cache-Control", "no-store") // RFC 6749 §5.1
+	h.Set("Pragma", "no-cache")
+	w.WriteHeader(http.StatusOK)
+	writeJSON(w, answer.ToMap())
+	return nil
+}
+
+// readForm parses a protocol post. Credentials in the URL are refused (RFC 6749 §2.3.1), and so is any parameter that comes
+// twice (§3.2), save resource (RFC 8707 §2).
+func readForm(r *http.Request) error {
+	if r.URL.RawQuery != "" {
+		return badRequest(codeInvalidRequest, "Send parameters in the body, not in the URL.")
+	}
+	if err := r.ParseForm(); err != nil {
+		return &problem{code: codeInvalidRequest, description: "The body is not a form.", status: http.StatusBadRequest, cause: err}
+	}
+	if name := repeated(r.PostForm); name != "" {
+		return badRequest(codeInvalidRequest, "A parameter is repeated.")
+	}
+	return nil
+}
+
+// repeated returns a parameter that has more than one value, empty when there is none.
+func repeated(form url.Values) string {
+	for name, values := range form {
+		if len(values) > 1 && name != "resource" {
+			return name
+		}
+	}
+	return ""
+}
