@@ -198,14 +198,16 @@ func settings(opts Options, socket string) []string {
 		"port=" + strconv.Itoa(listenPort(opts.Port)),
 		"max_connections=200", "shared_buffers=128MB", "max_wal_size=1GB", "jit=off",
 		"wal_level=minimal", "max_wal_senders=0", // nobody replicates from here
+		"log_checkpoints=off", // each database made or dropped is one
 		"timezone=UTC", "log_timezone=UTC", "log_destination=stderr", "logging_collector=off", "log_line_prefix=%m [%p] ",
 	}
 	if opts.Port != 0 {
 		list = append(list, "listen_addresses=127.0.0.1")
 	}
 	if opts.Fast {
+		// A log of modest size, not kept for reuse: the data may be in memory.
 		list = append(list, "fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=500",
-			"shared_buffers=256MB", "max_wal_size=4GB", "checkpoint_timeout=1h")
+			"shared_buffers=256MB", "checkpoint_timeout=1h", "max_wal_size=512MB", "wal_recycle=off", "wal_init_zero=off")
 	}
 	return list
 }

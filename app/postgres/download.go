@@ -55,12 +55,17 @@ func (h *home) download(ctx context.Context, opts Options, major int) (binaries,
 	return b, nil
 }
 
-// cacheDir returns where downloads are kept: with the user's caches, so that all data directories share them, or for an
-// account that cannot get there in the home.
+// cacheDir returns where downloads are kept: in a cache that all data directories share, or for an account that reaches
+// none in the home.
 func (h *home) cacheDir() (string, error) {
+	places := []string{"/var/cache"}
 	if user, err := os.UserCacheDir(); err == nil {
-		dir := filepath.Join(user, "ostiary", "postgres")
-		if makeDir(dir, h.account) == nil && h.account.canEnter(dir) {
+		places = []string{user, "/var/cache"}
+	}
+	for _, place := range places {
+		parent := filepath.Join(place, "ostiary")
+		dir := filepath.Join(parent, "postgres")
+		if makeDir(parent, h.account) == nil && makeDir(dir, h.account) == nil && h.account.canEnter(dir) {
 			return dir, nil
 		}
 	}

@@ -1,0 +1,15 @@
+package apptest
+
+import "syscall"
+
+const tmpfsMagic = 0x01021994 // statfs(2)
+
+// isRoomyMemory reports whether dir is a file system in memory, and large enough. Its size is asked, not what is free of
+// it: all processes of a run have to come to the same answer.
+func isRoomyMemory(dir string) bool {
+	var stat syscall.Statfs_t
+	if err := syscall.Statfs(dir, &stat); err != nil {
+		return false
+	}
+	return int64(stat.Type) == tmpfsMagic && stat.Blocks*uint64(stat.Bsize) >= memoryNeeded //nolint:gosec,unconvert // sizes
+}
