@@ -105,3 +105,6 @@ func (p Pattern) locatePath(path string) (Target, bool) {
 }
 
 func (p Pattern) issuer(slug string) string { return p.scheme + "://" + p.host + p.pathBefore + slug }
+
+// ByHost reports whether issuers have hosts of their own, so that the dashboard's host is told apart by name.
+func (p Pattern) ByHost() bool { return p.pathBefore == "" }

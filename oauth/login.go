@@ -12,7 +12,7 @@ import (
 	"github.com/ostiary/ostiary/oauth/clients"
 	"github.com/ostiary/ostiary/templates/flow"
 	"github.com/ostiary/ostiary/templates/ui"
-	"github.com/ostiary/ostiary/tenants/directory"
+	"github.com/ostiary/ostiary/tenants"
 )
 
 // loginForm is what the sign-in page shows again after a failed try; never the password.
@@ -52,7 +52,7 @@ func (m *Module) login(c echo.Context) error {
 		return err
 	}
 	email := strings.TrimSpace(r.PostForm.Get(flow.FieldEmail))
-	user, err := m.users.Authenticate(r.Context(), directory.Attempt{
+	user, err := m.users.Authenticate(r.Context(), tenants.Credentials{
 		Email: email, Password: r.PostForm.Get(flow.FieldPassword), Address: c.RealIP(),
 	})
 	if err != nil {

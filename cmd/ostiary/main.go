@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ostiary/ostiary/app/config"
+)
+
+func main() {
+	// Ctrl-C and the container's stop both end the context; a second signal kills at once.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	if err := root().ExecuteContext(ctx); err != nil {
+		fmt.Fprintf(os.Stderr, "ostiary: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func root() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:           "ostiary",
+		Short:         "The authorization platform for MCP servers",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+	}
+	cmd.AddCommand(devCommand(), serveCommand(), migrateCommand(), applyCommand(), gateCommand(), healthcheckCommand())
+	return cmd
+}
+
+// newLogger logs JSON for machines; dev and terminals read text.
+func newLogger(level slog.Leveler, text bool) *slog.Logger {
+	options := &slog.HandlerOptions{Level: level}
+	var handler slog.Handler = slog.NewJSONHandler(os.Stderr, options)
+	if text {
+		handler = slog.NewTextHandler(os.Stderr, options)
+	}
+	return slog.New(scopeHandler{handler})
+}
+
+// loadConfig reads the environment and says everything that is wrong with it at once.
+func loadConfig(require ...func(config.Config) error) (config.Config, error) {
+	cfg, err := config.Load(os.Environ())
+	problems := []error{err}
+	for _, check := range require {
+		problems = append(problems, check(cfg))
+	}
+	if err := errors.Join(problems...); err != nil {
+		return cfg, fmt.Errorf("the environment is not complete:\n%w", err)
+	}
+	return cfg, nil
+}
