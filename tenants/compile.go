@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/ostiary/ostiary/app/errs"
 	"github.com/ostiary/ostiary/app/policy"
@@ -84,24 +85,27 @@ func (d *Draft) Validate(kind Kind) check.Problems {
 	p.Join("", d.validateAddresses(kind))
 	p.Join("", d.validateScopes())
 	p.Join("", d.validateTools())
-	if len(p) > 0 {
-		return p
-	}
 	doc := d.Document(d.Resource.Revision)
 	if doc.Resource.ID == "" {
 		doc.Resource.ID = "res_new" // a draft gets its id when it is stored
 	}
-	p.Join("", documentProblems(doc.Validate()))
-	return p
+	return withDocumentProblems(p, doc.Validate())
 }
 
-// documentProblems turns app/policy's last word into problems.
-func documentProblems(err error) check.Problems {
-	var p check.Problems
+// withDocumentProblems adds what app/policy refuses and the checks above have not named yet.
+func withDocumentProblems(p check.Problems, err error) check.Problems {
 	var e *errs.Error
-	if errors.As(err, &e) {
-		for _, path := range slices.Sorted(maps.Keys(e.Fields)) {
-			p.Add(path, e.Fields[path])
+	if !errors.As(err, &e) {
+		return p
+	}
+	known := map[string]bool{}
+	for _, problem := range p {
+		known[problem.Path] = true
+	}
+	for _, place := range slices.Sorted(maps.Keys(e.Fields)) {
+		path := strings.TrimPrefix(place, "resource.")
+		if !known[path] && !known[path+".name"] && !strings.HasPrefix(path, "aliases[") {
+			p.Add(path, e.Fields[place])
 		}
 	}
 	return p
@@ -113,8 +117,13 @@ func (d *Draft) validateAddresses(kind Kind) check.Problems {
 	if kind == KindProduction && !secureOrLoopback(d.Resource.Identifier) {
 		p.Add("identifier", "In production an MCP server needs https://: tokens are sent to it.")
 	}
+	seen := map[string]bool{d.Resource.Identifier: true}
 	for _, alias := range d.Aliases {
 		p.Add("aliases["+alias+"]", addressProblem(alias))
+		if seen[alias] {
+			p.Add("aliases["+alias+"]", "This address is here twice.")
+		}
+		seen[alias] = true
 	}
 	return p
 }
@@ -167,4 +176,11 @@ func (d *Draft) validateTools() check.Problems {
 		seen[t.Name] = true
 	}
 	return p
+}
+
+// Normal returns the draft in the form in which it is stored and compared.
+func (d *Draft) Normal() Draft {
+	n := d.clone()
+	n.normalize()
+	return n
 }

@@ -194,3 +194,29 @@ func (s *Members) List(ctx context.Context) ([]Member, error) {
 	}
 	return s.listMembers(ctx, sc)
 }
+
+// MemberAccount is a member and what the sign-in is checked against.
+type MemberAccount struct {
+	Member
+	hash string
+}
+
+// Hash returns the hash of the account's password, "" when it has none.
+func (a MemberAccount) Hash() string { return a.hash }
+
+// PasswordIs reports whether the account's password is password.
+func (s *Members) PasswordIs(ctx context.Context, a MemberAccount, password string) (bool, error) {
+	return s.deps.Passwords.Verify(ctx, password, a.hash)
+}
+
+// Accounts returns all members of the tenant in ctx by e-mail address. Only the operator may ask. Errors: errs.Forbidden.
+func (s *Members) Accounts(ctx context.Context) (map[string]MemberAccount, error) {
+	if err := AuthorizeOperator(ctx); err != nil {
+		return nil, err
+	}
+	sc, err := scope.From(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return s.listAccounts(ctx, sc)
+}

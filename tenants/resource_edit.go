@@ -1,6 +1,7 @@
 package tenants
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -157,13 +158,14 @@ func noTool() error { return errs.New(errs.NotFound, "There is no such tool.") }
 // tools are matched by name and keep their ids. Errors as Update.
 func (s *Resources) Replace(ctx context.Context, id string, d Draft) (Draft, error) {
 	return s.edit(ctx, id, audit.Event{Action: "resource.replaced"}, func(current *Draft) error {
-		*current = current.adopt(d)
+		*current = current.Adopt(d)
 		return nil
 	})
 }
 
-// adopt returns next with the identities of d: ids of what has the same name, and what only d knows about the server.
-func (d *Draft) adopt(next Draft) Draft {
+// Adopt returns next with the identities of d: ids of what has the same name, and what only d knows about the server and
+// its tools.
+func (d *Draft) Adopt(next Draft) Draft {
 	to := next.clone()
 	r := d.Resource
 	r.Identifier, r.Name, r.DocumentationURL, r.Mode = next.Resource.Identifier, next.Resource.Name,
@@ -187,9 +189,9 @@ func (d *Draft) adopt(next Draft) Draft {
 			t.ID = secret.NewID("tool")
 		}
 		to.Tools[i].ID = t.ID
-		if to.Tools[i].Description == "" { // imported from the server, which a description of the draft need not repeat
-			to.Tools[i].Description = t.Description
-		}
+		// Imported from the server, which a description of the draft need not repeat.
+		to.Tools[i].Description = cmp.Or(to.Tools[i].Description, t.Description)
+		to.Tools[i].Fingerprint = cmp.Or(to.Tools[i].Fingerprint, t.Fingerprint)
 	}
 	return to
 }

@@ -7,6 +7,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"github.com/ostiary/ostiary/app/errs"
 	"github.com/ostiary/ostiary/app/policy"
 	"github.com/ostiary/ostiary/app/scope"
 	"github.com/ostiary/ostiary/tenants/rows"
@@ -123,53 +124,93 @@ func (b base) lockEnvironment(ctx context.Context, sc scope.Scope) (Kind, error)
 	return Kind(row.Kind), rows.NotFound(err, "There is no such environment.")
 }
 
-// loadDraft reads a resource with everything that can be edited about it: five queries, whatever its size.
+// loadDraft reads a resource with everything that can be edited about it.
 func (s *Resources) loadDraft(ctx context.Context, sc scope.Scope, id string) (Draft, error) {
+	drafts, err := s.loadDrafts(ctx, sc, "id", []string{id})
+	if err != nil {
+		return Draft{}, err
+	}
+	if len(drafts) == 0 {
+		return Draft{}, errs.New(errs.NotFound, "There is no such MCP server.")
+	}
+	return drafts[0], nil
+}
+
+// loadDrafts reads the resources whose column has one of values: five queries, however many there are.
+func (s *Resources) loadDrafts(ctx context.Context, sc scope.Scope, column string, values []string) ([]Draft, error) {
 	var (
-		row     resourceRow
-		aliases []aliasRow
-		scopes  []scopeRow
-		tools   []toolRow
-		needs   []toolScopeRow
+		resources []resourceRow
+		parts     draftParts
 	)
 	err := s.tx(ctx, func(tx *gorm.DB) error {
-		if err := tx.Scopes(rows.Within(sc)).Where("id = ?", id).Take(&row).Error; err != nil {
-			return rows.NotFound(err, "There is no such MCP server.")
+		err := tx.Scopes(rows.Within(sc)).Where(map[string]any{column: values}).Order("position, id").Find(&resources).Error
+		if err != nil || len(resources) == 0 {
+			return err
 		}
-		for _, part := range []struct {
-			rows  any
-			order string
-		}{{&aliases, "identifier"}, {&scopes, "position, id"}, {&tools, "position, id"}, {&needs, "scope_id"}} {
-			if err := tx.Scopes(rows.Within(sc)).Where("resource_id = ?", id).Order(part.order).Find(part.rows).Error; err != nil {
+		ids := make([]string, len(resources))
+		for i, r := range resources {
+			ids[i] = r.ID
+		}
+		for _, part := range parts.lists() {
+			if err := tx.Scopes(rows.Within(sc)).Where("resource_id in ?", ids).Order(part.order).Find(part.rows).Error; err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	if err != nil {
-		return Draft{}, err
+		return nil, err
 	}
-	return assembleDraft(row, aliases, scopes, tools, needs), nil
+	drafts := make([]Draft, len(resources))
+	for i, r := range resources {
+		drafts[i] = parts.assemble(r)
+	}
+	return drafts, nil
 }
 
-func assembleDraft(row resourceRow, aliases []aliasRow, scopes []scopeRow, tools []toolRow, needs []toolScopeRow) Draft {
+// draftParts are the rows below some resources.
+type draftParts struct {
+	aliases []aliasRow
+	scopes  []scopeRow
+	tools   []toolRow
+	needs   []toolScopeRow
+}
+
+type partList struct {
+	rows  any
+	order string
+}
+
+func (p *draftParts) lists() []partList {
+	return []partList{{&p.aliases, "identifier"}, {&p.scopes, "position, id"}, {&p.tools, "position, id"}, {&p.needs, "scope_id"}}
+}
+
+func (p *draftParts) assemble(row resourceRow) Draft {
 	d := Draft{Resource: row.resource()}
-	for _, a := range aliases {
-		d.Aliases = append(d.Aliases, a.Identifier)
+	for _, a := range p.aliases {
+		if a.ResourceID == row.ID {
+			d.Aliases = append(d.Aliases, a.Identifier)
+		}
 	}
-	scopeNames := make(map[string]string, len(scopes))
-	for _, r := range scopes {
-		d.Scopes = append(d.Scopes, r.scope())
-		scopeNames[r.ID] = r.Name
+	scopeNames := map[string]string{}
+	for _, r := range p.scopes {
+		if r.ResourceID == row.ID {
+			d.Scopes = append(d.Scopes, r.scope())
+			scopeNames[r.ID] = r.Name
+		}
 	}
-	needed := make(map[string][]string, len(tools))
-	for _, n := range needs {
-		needed[n.ToolID] = append(needed[n.ToolID], scopeNames[n.ScopeID])
+	needed := map[string][]string{}
+	for _, n := range p.needs {
+		if n.ResourceID == row.ID {
+			needed[n.ToolID] = append(needed[n.ToolID], scopeNames[n.ScopeID])
+		}
 	}
-	for _, r := range tools {
-		t := r.tool()
-		t.Scopes = needed[r.ID]
-		d.Tools = append(d.Tools, t)
+	for _, r := range p.tools {
+		if r.ResourceID == row.ID {
+			t := r.tool()
+			t.Scopes = needed[r.ID]
+			d.Tools = append(d.Tools, t)
+		}
 	}
 	d.normalize()
 	return d

@@ -130,3 +130,17 @@ func (s *Members) listMembers(ctx context.Context, sc scope.Scope) ([]Member, er
 	}
 	return list, err
 }
+
+func (s *Members) listAccounts(ctx context.Context, sc scope.Scope) (map[string]MemberAccount, error) {
+	var found []memberRow
+	err := s.tx(ctx, func(tx *gorm.DB) error { return tx.Where("tenant_id = ?", sc.TenantID).Find(&found).Error })
+	accounts := make(map[string]MemberAccount, len(found))
+	for _, row := range found {
+		a := MemberAccount{Member: row.member("")}
+		if row.PasswordHash != nil {
+			a.hash = *row.PasswordHash
+		}
+		accounts[row.Email] = a
+	}
+	return accounts, err
+}

@@ -2,6 +2,8 @@ package directory
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/ostiary/ostiary/app/audit"
@@ -114,4 +116,28 @@ func (o *Organizations) Rename(ctx context.Context, id, name string) error {
 		}
 		return o.audit.Record(ctx, organizationEvent("organization.renamed", org))
 	})
+}
+
+// BySlug returns the organizations with these slugs, by slug. Errors: errs.Forbidden.
+func (o *Organizations) BySlug(ctx context.Context, slugs []string) (map[string]Organization, error) {
+	if err := tenants.AuthorizeView(ctx); err != nil {
+		return nil, err
+	}
+	sc, err := environmentScope(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return o.organizationsBySlug(ctx, sc, slugs)
+}
+
+// Slugs returns the slugs of the organizations with these ids, by id. Errors: errs.Forbidden.
+func (o *Organizations) Slugs(ctx context.Context, ids map[string]bool) (map[string]string, error) {
+	if err := tenants.AuthorizeView(ctx); err != nil {
+		return nil, err
+	}
+	sc, err := environmentScope(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return o.organizationSlugs(ctx, sc, slices.Sorted(maps.Keys(ids)))
 }

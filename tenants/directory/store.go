@@ -124,3 +124,17 @@ func (u *Users) listUsers(ctx context.Context, sc scope.Scope, f Filter) ([]User
 	}
 	return list, found[0].Total, nil
 }
+
+func (u *Users) listAccounts(ctx context.Context, sc scope.Scope, emails []string) (map[string]Account, error) {
+	var found []joinedUser
+	err := u.tx(ctx, func(tx *gorm.DB) error { return users(tx, sc, "u.*").Where("u.email in ?", emails).Scan(&found).Error })
+	accounts := make(map[string]Account, len(found))
+	for _, row := range found {
+		a := Account{User: row.user()}
+		if row.PasswordHash != nil {
+			a.hash = *row.PasswordHash
+		}
+		accounts[row.Email] = a
+	}
+	return accounts, err
+}

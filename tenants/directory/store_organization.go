@@ -78,3 +78,27 @@ func (o *Organizations) listOrganizations(ctx context.Context, sc scope.Scope, f
 	}
 	return list, found[0].Total, nil
 }
+
+func (o *Organizations) organizationsBySlug(ctx context.Context, sc scope.Scope, slugs []string) (map[string]Organization, error) {
+	var found []organizationRow
+	err := o.tx(ctx, func(tx *gorm.DB) error {
+		return tx.Scopes(rows.Within(sc)).Where("slug in ?", slugs).Find(&found).Error
+	})
+	bySlug := make(map[string]Organization, len(found))
+	for _, row := range found {
+		bySlug[row.Slug] = row.organization()
+	}
+	return bySlug, err
+}
+
+func (o *Organizations) organizationSlugs(ctx context.Context, sc scope.Scope, ids []string) (map[string]string, error) {
+	var found []organizationRow
+	err := o.tx(ctx, func(tx *gorm.DB) error {
+		return tx.Scopes(rows.Within(sc)).Select("id", "slug").Where("id in ?", ids).Find(&found).Error
+	})
+	slugs := make(map[string]string, len(found))
+	for _, row := range found {
+		slugs[row.ID] = row.Slug
+	}
+	return slugs, err
+}

@@ -242,3 +242,29 @@ func (u *Users) List(ctx context.Context, f Filter) ([]User, int, error) {
 	f.Limit, f.Offset = min(f.Limit, 100), max(f.Offset, 0)
 	return u.listUsers(ctx, sc, f)
 }
+
+// Account is a user and what the sign-in is checked against.
+type Account struct {
+	User
+	hash string
+}
+
+// Hash returns the hash of the account's password, "" when it has none.
+func (a Account) Hash() string { return a.hash }
+
+// PasswordIs reports whether the account's password is password.
+func (u *Users) PasswordIs(ctx context.Context, a Account, password string) (bool, error) {
+	return u.deps.Passwords.Verify(ctx, password, a.hash)
+}
+
+// Accounts returns the users with these e-mail addresses, by address. Only the operator may ask. Errors: errs.Forbidden.
+func (u *Users) Accounts(ctx context.Context, emails []string) (map[string]Account, error) {
+	if err := tenants.AuthorizeOperator(ctx); err != nil {
+		return nil, err
+	}
+	sc, err := environmentScope(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return u.listAccounts(ctx, sc, emails)
+}

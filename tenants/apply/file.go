@@ -1,0 +1,115 @@
+package apply
+
+import (
+	"github.com/ostiary/ostiary/app/policy"
+	"github.com/ostiary/ostiary/tenants"
+)
+
+// File describes a tenant.
+type File struct {
+	Tenant       Tenant        `yaml:"tenant"`
+	Members      []Member      `yaml:"members"`
+	Environments []Environment `yaml:"environments"`
+
+	places places // where in the text things stand; empty for a File made in Go
+}
+
+// Tenant is the account itself, found by its slug.
+type Tenant struct {
+	Slug string `yaml:"slug"`
+	Name string `yaml:"name"`
+}
+
+// Member is a person who may use the dashboard, found by e-mail address.
+type Member struct {
+	Email        string       `yaml:"email"`
+	Name         string       `yaml:"name"`
+	Role         tenants.Role `yaml:"role"`
+	Password     string       `yaml:"password"`      // kept as a hash; an existing one stays when neither is given
+	PasswordFile string       `yaml:"password_file"` // in place of Password; Parse reads it
+}
+
+// Environment is an environment with everything in it, found by its slug.
+type Environment struct {
+	Slug          string                 `yaml:"slug"`
+	Name          string                 `yaml:"name"`
+	Kind          tenants.Kind           `yaml:"kind"`
+	Issuer        string                 `yaml:"issuer"` // follows from the slug when empty
+	Settings      tenants.SettingChoices `yaml:"settings"`
+	Branding      tenants.Branding       `yaml:"branding"`
+	Organizations []Organization         `yaml:"organizations"`
+	Users         []User                 `yaml:"users"`
+	Resources     []Resource             `yaml:"resources"`
+	Clients       []Client               `yaml:"clients"`
+}
+
+// Organization is a customer of the tenant, found by its slug.
+type Organization struct {
+	Slug string `yaml:"slug"`
+	Name string `yaml:"name"`
+}
+
+// User is a person who signs in, found by e-mail address.
+type User struct {
+	Email         string `yaml:"email"`
+	EmailVerified bool   `yaml:"email_verified"`
+	Name          string `yaml:"name"`
+	Organization  string `yaml:"organization"` // slug
+	Password      string `yaml:"password"`     // kept as a hash; an existing one stays when nothing is given
+	PasswordFile  string `yaml:"password_file"`
+	PasswordHash  string `yaml:"password_hash"` // argon2id PHC string
+}
+
+// Resource is an MCP server, found by its identifier. Its scopes, tools and aliases are made equal to the file.
+type Resource struct {
+	Identifier       string      `yaml:"identifier"`
+	Aliases          []string    `yaml:"aliases"`
+	Name             string      `yaml:"name"`
+	DocumentationURL string      `yaml:"documentation_url"`
+	Mode             policy.Mode `yaml:"mode"` // enforce when empty
+	Scopes           []Scope     `yaml:"scopes"`
+	Tools            []Tool      `yaml:"tools"`
+}
+
+// Scope is a permission with the wording people read, found by its name.
+type Scope struct {
+	Name        string      `yaml:"name"`
+	Risk        policy.Risk `yaml:"risk"`
+	Title       string      `yaml:"title"`
+	Description string      `yaml:"description"`
+	Warning     string      `yaml:"warning"`
+	Baseline    bool        `yaml:"baseline"`
+	Required    bool        `yaml:"required"`
+	NeverTicked bool        `yaml:"never_ticked"` // destructive ones always are
+	Implies     []string    `yaml:"implies"`
+}
+
+// Tool is an MCP tool and what it needs, found by its name. Without scopes it is denied.
+type Tool struct {
+	Name        string       `yaml:"name"`
+	Description string       `yaml:"description"`
+	Wording     string       `yaml:"wording"`
+	Scopes      []string     `yaml:"scopes"`
+	Match       policy.Match `yaml:"match"` // all when empty
+	Fingerprint string       `yaml:"fingerprint"`
+}
+
+// AuthMethod says how a pre-registered client proves itself.
+type AuthMethod string
+
+// The methods a file may name.
+const (
+	AuthNone   AuthMethod = "none"
+	AuthSecret AuthMethod = "secret"
+)
+
+// Client is a pre-registered OAuth client, found by its id.
+type Client struct {
+	ID           string     `yaml:"id"`
+	Name         string     `yaml:"name"`
+	RedirectURIs []string   `yaml:"redirect_uris"`
+	Auth         AuthMethod `yaml:"auth"`   // none when empty
+	Secret       string     `yaml:"secret"` // one is made and printed once when auth is secret and none is given
+	SecretFile   string     `yaml:"secret_file"`
+	GrantTypes   []string   `yaml:"grant_types"` // authorization_code and refresh_token when empty
+}
