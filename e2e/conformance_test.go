@@ -1,0 +1,100 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bufio"
+	"encoding/json"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The MCP project's own conformance suite against our issuer: its metadata, and a code grant through the browser.
+func TestConformance_AuthorizationServer(t *testing.T) {
+	t.Parallel()
+	c := newClient(t)
+	port := freePort(t)
+	id := register(t, "http://127.0.0.1:"+strconv.Itoa(port)+"/callback")
+	results := filepath.Join(c.home, "results")
+	cmd := c.node(filepath.Join(shared.modules, "@modelcontextprotocol", "conformance", "dist", "index.js"),
+		"authorization", "--url", shared.server.Issuer, "--client-id", id, "--port", strconv.Itoa(port), "--output-dir", results)
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	authorizeURL := make(chan string, 1)
+	output := make(chan string, 1)
+	go func() {
+		var all strings.Builder
+		lines := bufio.NewScanner(stdout)
+		for lines.Scan() {
+			all.WriteString(lines.Text() + "\n")
+			if u := strings.TrimSpace(lines.Text()); strings.HasPrefix(u, shared.server.Issuer+"/") && strings.Contains(u, "code_challenge=") {
+				authorizeURL <- u
+			}
+		}
+		output <- all.String()
+	}()
+	select {
+	case u := <-authorizeURL:
+		authorize(t, u, choice{approve: true})
+	case all := <-output:
+		t.Fatalf("the suite ended before it asked for a browser:\n%s", all)
+	case <-time.After(clientTimeout):
+		t.Fatal("the suite asked for no browser")
+	}
+	all := <-output
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("the suite failed (%v):\n%s", err, all)
+	}
+	expectChecks(t, results, all)
+}
+
+// expectChecks reads the suite's result files: both scenarios there, every check a success.
+func expectChecks(t *testing.T, dir, output string) {
+	t.Helper()
+	passed := map[string]bool{}
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.Name() != "checks.json" {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		var checks []struct {
+			ID           string `json:"id"`
+			Status       string `json:"status"`
+			ErrorMessage string `json:"errorMessage"`
+		}
+		if err := json.Unmarshal(content, &checks); err != nil {
+			return err
+		}
+		for _, check := range checks {
+			switch check.Status {
+			case "SUCCESS":
+				passed[check.ID] = true
+			case "INFO":
+			default:
+				t.Errorf("%s: %s: %s", check.ID, check.Status, check.ErrorMessage)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, wanted := range []string{"authorization-server-metadata", "authorization-code-grant"} {
+		if !passed[wanted] {
+			t.Errorf("%s did not pass; passed: %v\n%s", wanted, passed, output)
+		}
+	}
+}

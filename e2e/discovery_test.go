@@ -1,0 +1,82 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// discovered is the issuer's metadata (RFC 8414), as far as tests ask.
+type discovered struct {
+	Issuer                string `json:"issuer"`
+	AuthorizationEndpoint string `json:"authorization_endpoint"`
+	TokenEndpoint         string `json:"token_endpoint"`
+	RegistrationEndpoint  string `json:"registration_endpoint"`
+}
+
+func discover(t *testing.T) discovered {
+	t.Helper()
+	issuer := shared.server.Issuer
+	path := strings.TrimPrefix(issuer, origin(issuer))
+	var d discovered
+	getJSON(t, origin(issuer)+"/.well-known/oauth-authorization-server"+path, &d)
+	if d.Issuer != issuer {
+		t.Fatalf("metadata says issuer %q, dev says %q", d.Issuer, issuer)
+	}
+	return d
+}
+
+// register registers a public client dynamically (RFC 7591) and returns its id.
+func register(t *testing.T, redirectURI string) string {
+	t.Helper()
+	body, err := json.Marshal(map[string]any{
+		"client_name": "Ostiary e2e", "redirect_uris": []string{redirectURI}, "token_endpoint_auth_method": "none",
+		"grant_types": []string{"authorization_code", "refresh_token"}, "application_type": "native",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.Post(discover(t).RegistrationEndpoint, "application/json", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var registered struct {
+		ClientID string `json:"client_id"`
+	}
+	if err := json.NewDecoder(response.Body).Decode(&registered); err != nil || response.StatusCode != http.StatusCreated {
+		t.Fatalf("register: %s (%v)", response.Status, err)
+	}
+	return registered.ClientID
+}
+
+func getJSON(t *testing.T, rawURL string, into any) {
+	t.Helper()
+	response, err := http.Get(rawURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		t.Fatalf("GET %s: %s", rawURL, response.Status)
+	}
+	if err := json.NewDecoder(response.Body).Decode(into); err != nil {
+		t.Fatalf("GET %s: %v", rawURL, err)
+	}
+}
+
+// freePort returns a port that was free a moment ago.
+func freePort(t *testing.T) int {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port
+}

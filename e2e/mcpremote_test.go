@@ -1,0 +1,165 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// mcp-remote bridges a stdio client to a remote server and does OAuth on its own. The stdio side is spoken by the Go SDK.
+func TestClients_MCPRemote(t *testing.T) {
+	t.Parallel()
+	c := newClient(t)
+
+	connect := c.remote()
+	p := authorize(t, c.next(t), approveOnly(allowedScope))
+	expectConsent(t, p, "MCP CLI Proxy")
+	session := connect()
+	if _, err := callTool(t, session, allowedTool); err != nil {
+		t.Errorf("%s: %v", allowedTool, err)
+	}
+	session.Close()
+
+	// An hour later: the stored access token is refused, and the refresh needs no person.
+	before := c.editTokens(func(tokens map[string]any) { tokens["access_token"] = "expired" })
+	session = c.remote()()
+	if _, err := callTool(t, session, allowedTool); err != nil {
+		t.Errorf("%s after the refresh: %v", allowedTool, err)
+	}
+	c.none(t)
+	if after := c.editTokens(nil); after["refresh_token"] == before["refresh_token"] {
+		t.Error("the refresh token was not rotated")
+	}
+
+	// The refused tool: mcp-remote asks the person for the union, who denies.
+	failed := make(chan error, 1)
+	go func() {
+		_, err := callTool(t, session, refusedTool)
+		failed <- err
+	}()
+	stepUp := c.next(t)
+	if wanted := requestedScopes(t, stepUp); !slices.Contains(wanted, refusedScope) {
+		t.Errorf("the step-up asks for %q, not for %s", wanted, refusedScope)
+	}
+	tb := newTab(t)
+	redirect := tb.decide(tb.toConsent(stepUp), choice{})
+	if got := redirect.Query().Get("error"); got != "access_denied" {
+		t.Errorf("error=%q, want access_denied", got)
+	}
+	if err := <-failed; err == nil {
+		t.Errorf("%s answered", refusedTool)
+	}
+	c.expectJourney()
+}
+
+// remote starts mcp-remote and returns a function that waits for its session.
+func (c *client) remote() func() *mcp.ClientSession {
+	c.t.Helper()
+	cmd := c.node(filepath.Join(shared.modules, "mcp-remote", "dist", "proxy.js"),
+		shared.server.MCPURL, "--enable-proxy", "--auth-timeout", "60")
+	cmd.Env = append(cmd.Env, "MCP_REMOTE_CONFIG_DIR="+c.home)
+	type result struct {
+		session *mcp.ClientSession
+		err     error
+	}
+	done := make(chan result, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), clientTimeout)
+		defer cancel()
+		host := mcp.NewClient(&mcp.Implementation{Name: "ostiary-e2e", Version: "1.0.0"}, nil)
+		session, err := host.Connect(ctx, &mcp.CommandTransport{Command: cmd}, nil)
+		done <- result{session, err}
+	}()
+	return func() *mcp.ClientSession {
+		c.t.Helper()
+		r := <-done
+		if r.err != nil {
+			c.t.Fatalf("mcp-remote: %v\nwhat passed:\n%s", r.err, c.recorder)
+		}
+		c.t.Cleanup(func() { r.session.Close() })
+		return r.session
+	}
+}
+
+// editTokens reads the tokens that mcp-remote stored, lets change edit them, and returns what they were.
+func (c *client) editTokens(change func(map[string]any)) map[string]any {
+	c.t.Helper()
+	files, err := filepath.Glob(filepath.Join(c.home, "mcp-remote-v1", "*_tokens.json"))
+	if err != nil || len(files) != 1 {
+		c.t.Fatalf("mcp-remote stored %q, want one token file (%v)", files, err)
+	}
+	return editJSON(c.t, files[0], change)
+}
+
+// editJSON returns the object in a file as it was, after change has edited the file.
+func editJSON(t *testing.T, file string, change func(map[string]any)) map[string]any {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func() map[string]any {
+		var object map[string]any
+		if err := json.Unmarshal(content, &object); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		return object
+	}
+	before := read()
+	if change == nil {
+		return before
+	}
+	after := read()
+	change(after)
+	edited, err := json.Marshal(after)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, edited, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return before
+}
+
+// callTool calls a tool with what its schema requires.
+func callTool(t *testing.T, session *mcp.ClientSession, name string) (*mcp.CallToolResult, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), clientTimeout)
+	defer cancel()
+	arguments := map[string]any{"segment": "e2e"}
+	listed, err := session.ListTools(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, tool := range listed.Tools {
+		if tool.Name == name {
+			arguments = requiredArguments(t, tool)
+		}
+	}
+	return session.CallTool(ctx, &mcp.CallToolParams{Name: name, Arguments: arguments})
+}
+
+func requiredArguments(t *testing.T, tool *mcp.Tool) map[string]any {
+	schema, err := json.Marshal(tool.InputSchema)
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	var parsed struct {
+		Required []string `json:"required"`
+	}
+	if err := json.Unmarshal(schema, &parsed); err != nil {
+		t.Error(err)
+	}
+	arguments := map[string]any{}
+	for _, field := range parsed.Required {
+		arguments[field] = "accounts"
+	}
+	return arguments
+}
