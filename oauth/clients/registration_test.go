@@ -1,0 +1,172 @@
+package clients_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ostiary/ostiary/oauth/clients"
+)
+
+func dynamic() *clients.Dynamic {
+	return clients.NewDynamic(bytes.Repeat([]byte{7}, 32), "env_A")
+}
+
+func normalize(t *testing.T, r clients.Registration) clients.Registration {
+	t.Helper()
+	out, err := r.Normalize()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func TestNormalize_OmittedAuthMethodMeansASecret(t *testing.T) {
+	t.Parallel()
+	r := normalize(t, clients.Registration{RedirectURIs: []string{"https://h.example/cb"}})
+	client, secret, err := dynamic().Issue(r)
+	if err != nil || secret == "" || client.AuthMethod != clients.AuthSecret {
+		t.Fatalf("client %+v, secret %q, err %v; RFC 7591 §2 defaults to client_secret_basic", client, secret, err)
+	}
+	if strings.ContainsAny(client.ID+secret, ":+%/ ") {
+		t.Errorf("id or secret holds a character that Basic encodings disagree about")
+	}
+}
+
+func TestNormalize_KeepsWhatIsOffered(t *testing.T) {
+	t.Parallel()
+	r := normalize(t, clients.Registration{
+		RedirectURIs:            []string{"http://127.0.0.1/", "https://vscode.dev/redirect", "cursor://a/b"},
+		GrantTypes:              []string{"authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"},
+		TokenEndpointAuthMethod: "none", ApplicationType: "something", Scope: "",
+	})
+	if !slices.Equal(r.GrantTypes, []string{"authorization_code", "refresh_token"}) || r.ApplicationType != "web" {
+		t.Errorf("normalized to %+v", r)
+	}
+}
+
+func TestNormalize_RefusesWithTheRightCode(t *testing.T) {
+	t.Parallel()
+	ok := []string{"https://h.example/cb"}
+	for name, tt := range map[string]struct {
+		r    clients.Registration
+		code string
+	}{
+		"no redirect":      {clients.Registration{}, clients.CodeInvalidRedirectURI},
+		"script redirect":  {clients.Registration{RedirectURIs: []string{"javascript:alert(1)"}}, clients.CodeInvalidRedirectURI},
+		"one bad of many":  {clients.Registration{RedirectURIs: []string{ok[0], "http://example.com/"}}, clients.CodeInvalidRedirectURI},
+		"too many":         {clients.Registration{RedirectURIs: slices.Repeat(ok, 17)}, clients.CodeInvalidRedirectURI},
+		"unknown auth":     {clients.Registration{RedirectURIs: ok, TokenEndpointAuthMethod: "tls_client_auth"}, clients.CodeInvalidClientMetadata},
+		"no code grant":    {clients.Registration{RedirectURIs: ok, GrantTypes: []string{"implicit"}}, clients.CodeInvalidClientMetadata},
+		"no code response": {clients.Registration{RedirectURIs: ok, ResponseTypes: []string{"token"}}, clients.CodeInvalidClientMetadata},
+	} {
+		_, err := tt.r.Normalize()
+		var refused *clients.MetadataError
+		if !errors.As(err, &refused) || refused.Code != tt.code {
+			t.Errorf("%s: %v, want %s", name, err, tt.code)
+		}
+	}
+}
+
+func TestNormalize_NameIsOnePlainLine(t *testing.T) {
+	t.Parallel()
+	r := normalize(t, clients.Registration{
+		ClientName: "  Cla\u202eude\u200b\n\tCode\x00 ", RedirectURIs: []string{"https://h.example/cb"},
+	})
+	if r.ClientName != "Claude Code" {
+		t.Errorf("name %q", r.ClientName)
+	}
+}
+
+func TestDynamic_SameRegistrationSameClient(t *testing.T) {
+	t.Parallel()
+	r := normalize(t, clients.Registration{ClientName: "CLI", RedirectURIs: []string{"http://localhost/cb"}, TokenEndpointAuthMethod: "none"})
+	a, _, errA := dynamic().Issue(r)
+	b, _, errB := dynamic().Issue(r)
+	if errA != nil || errB != nil || a.ID != b.ID {
+		t.Errorf("a public client got two ids for one registration")
+	}
+	r.TokenEndpointAuthMethod = "client_secret_post"
+	c, secretC, errC := dynamic().Issue(r)
+	d, secretD, errD := dynamic().Issue(r)
+	if errC != nil || errD != nil || c.ID == d.ID || secretC == secretD {
+		t.Errorf("two clients with a secret share it")
+	}
+}
+
+func TestDynamic_OpensOnlyItsOwn(t *testing.T) {
+	t.Parallel()
+	d := dynamic()
+	client, _, err := d.Issue(normalize(t, clients.Registration{
+		ClientName: "CLI", RedirectURIs: []string{"http://localhost/cb", "cursor://a/b"}, TokenEndpointAuthMethod: "none",
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened, err := d.Open(client.ID)
+	if err != nil || opened.Name != "CLI" || !slices.Equal(opened.RedirectURIs, client.RedirectURIs) || !opened.Allows("refresh_token") {
+		t.Fatalf("opened %+v, %v", opened, err)
+	}
+	neighbour := clients.NewDynamic(bytes.Repeat([]byte{7}, 32), "env_B")
+	stranger := clients.NewDynamic(bytes.Repeat([]byte{8}, 32), "env_A")
+	flipped := []byte(client.ID)
+	flipped[len(flipped)/2] ^= 1
+	for name, try := range map[string]func() error{
+		"another environment": func() error { _, err := neighbour.Open(client.ID); return err },
+		"another secret":      func() error { _, err := stranger.Open(client.ID); return err },
+		"altered":             func() error { _, err := d.Open(string(flipped)); return err },
+		"cut short":           func() error { _, err := d.Open(client.ID[:20]); return err },
+		"made up":             func() error { _, err := d.Open("dcr_AAAA"); return err },
+	} {
+		if err := try(); !errors.Is(err, clients.ErrNotDynamic) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestDynamic_RefusesWhatItCannotCarry(t *testing.T) {
+	t.Parallel()
+	var uris []string
+	for i := range 16 {
+		uris = append(uris, fmt.Sprintf("https://h.example/%d/%s", i, strings.Repeat("x", 200)))
+	}
+	_, _, err := dynamic().Issue(normalize(t, clients.Registration{RedirectURIs: uris, TokenEndpointAuthMethod: "none"}))
+	var refused *clients.MetadataError
+	if !errors.As(err, &refused) {
+		t.Errorf("issued an id of any length: %v", err)
+	}
+}
+
+func FuzzRegistration(f *testing.F) {
+	f.Add([]byte(`{"client_name":"Cursor","redirect_uris":["cursor://a/b","http://localhost:8787/callback"],"token_endpoint_auth_method":"none"}`))
+	f.Add([]byte(`{"redirect_uris":["javascript:alert(1)"],"grant_types":[]}`))
+	f.Add([]byte(`{"redirect_uris":null,"scope":""}`))
+	d := dynamic()
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var r clients.Registration
+		if json.Unmarshal(body, &r) != nil {
+			return
+		}
+		r, err := r.Normalize()
+		if err != nil {
+			return
+		}
+		client, _, err := d.Issue(r)
+		if err != nil {
+			return
+		}
+		opened, err := d.Open(client.ID)
+		if err != nil {
+			t.Fatalf("an issued client does not open: %v", err)
+		}
+		for _, uri := range opened.RedirectURIs {
+			if !opened.MatchRedirect(uri) {
+				t.Fatalf("registered %q, which is then refused", uri)
+			}
+		}
+	})
+}
