@@ -22,7 +22,8 @@ func TestConformance_AuthorizationServer(t *testing.T) {
 	id := register(t, "http://127.0.0.1:"+strconv.Itoa(port)+"/callback")
 	results := filepath.Join(c.home, "results")
 	cmd := c.node(filepath.Join(shared.modules, "@modelcontextprotocol", "conformance", "dist", "index.js"),
-		"authorization", "--url", shared.server.Issuer, "--client-id", id, "--port", strconv.Itoa(port), "--output-dir", results)
+		"authorization", "--url", shared.server.Issuer, "--client-id", id, "--port", strconv.Itoa(port),
+		"--output-dir", results)
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -37,8 +38,9 @@ func TestConformance_AuthorizationServer(t *testing.T) {
 		lines := bufio.NewScanner(stdout)
 		for lines.Scan() {
 			all.WriteString(lines.Text() + "\n")
-			if u := strings.TrimSpace(lines.Text()); strings.HasPrefix(u, shared.server.Issuer+"/") && strings.Contains(u, "code_challenge=") {
-				authorizeURL <- u
+			line := strings.TrimSpace(lines.Text())
+			if strings.HasPrefix(line, shared.server.Issuer+"/") && strings.Contains(line, "code_challenge=") {
+				authorizeURL <- line
 			}
 		}
 		output <- all.String()

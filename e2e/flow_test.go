@@ -79,7 +79,8 @@ func (tb *tab) toConsent(authorizeURL string) consentPage {
 		tb.screenshot("failed")
 		tb.t.Fatalf("expected the consent page, got %s at %s:\n%s", step, tb.location(), tb.text())
 	}
-	return eval[consentPage](tb, `({text: document.body.innerText, scopes: [...document.querySelectorAll('[name="scope"]')]`+
+	return eval[consentPage](tb, `({text: document.body.innerText, `+
+		`scopes: [...document.querySelectorAll('[name="scope"]')]`+
 		`.map(b => ({value: b.value, checked: b.type === 'hidden' || b.checked, type: b.type}))})`)
 }
 

@@ -66,7 +66,8 @@ func (h *host) expectCode(t *testing.T) {
 	}) {
 		t.Fatal("the browser never came back to the host")
 	}
-	if answer.Get("code") == "" || answer.Get("state") != "state-of-the-host" || answer.Get("iss") != shared.server.Issuer {
-		t.Errorf("the host got code %t, state %q, iss %q", answer.Get("code") != "", answer.Get("state"), answer.Get("iss"))
+	state, iss := answer.Get("state"), answer.Get("iss")
+	if answer.Get("code") == "" || state != "state-of-the-host" || iss != shared.server.Issuer {
+		t.Errorf("the host got code %t, state %q, iss %q", answer.Get("code") != "", state, iss)
 	}
 }

@@ -73,7 +73,8 @@ func (s *suite) setUp() error {
 	if err := s.build(); err != nil {
 		return err
 	}
-	if s.server, err = startServer(s.binary, filepath.Join(s.dir, "data"), filepath.Join(s.artifacts, "server.log")); err != nil {
+	logFile := filepath.Join(s.artifacts, "server.log")
+	if s.server, err = startServer(s.binary, filepath.Join(s.dir, "data"), logFile); err != nil {
 		return err
 	}
 	s.browser, err = startBrowser(s.chromium)

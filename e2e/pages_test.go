@@ -100,8 +100,7 @@ func TestPages_DashboardIsAccessible(t *testing.T) {
 		queue = queue[1:]
 		tb.open(origin(shared.server.DashboardURL) + path)
 		tb.check("dashboard" + strings.ReplaceAll(path, "/", "-"))
-		for _, next := range eval[[]string](tb, `[...document.querySelectorAll('a[href]')].filter(a => a.origin === location.origin `+
-			`&& !a.hasAttribute('download')).map(a => a.pathname)`) {
+		for _, next := range eval[[]string](tb, links) {
 			if !seen[next] && !strings.HasPrefix(next, "/static/") && !strings.Contains(next, "/i/") {
 				seen[next] = true
 				queue = append(queue, next)
@@ -185,12 +184,17 @@ func (tb *tab) check(name string) {
 			tb.t.Errorf("%s, %s: %s", name, view.name, violation)
 		}
 		if wide := eval[int](tb, `document.documentElement.scrollWidth - document.documentElement.clientWidth`); wide > 0 {
-			tb.t.Errorf("%s, %s: the page is %d px wider than the screen: %s", name, view.name, wide, eval[string](tb, widestElement))
+			element := eval[string](tb, widestElement)
+			tb.t.Errorf("%s, %s: the page is %d px wider than the screen: %s", name, view.name, wide, element)
 		}
 		tb.screenshot(name + "-" + view.name)
 	}
 	tb.run(views[0].setUp...)
 }
+
+// links are where the page leads on this site.
+const links = `[...document.querySelectorAll('a[href]')]` +
+	`.filter(a => a.origin === location.origin && !a.hasAttribute('download')).map(a => a.pathname)`
 
 const widestElement = `(() => { const wide = [...document.body.querySelectorAll('*')].filter(e => ` +
 	`e.getBoundingClientRect().right > document.documentElement.clientWidth + 1).pop(); ` +
@@ -211,7 +215,8 @@ func (tb *tab) axe() []string {
 	}
 	tb.run(chromedp.Evaluate[chromedp.Void]("if (!window.axe) {" + source + "}"))
 	return eval[[]string](tb, `axe.run(document, {resultTypes: ['violations']}).then(r => r.violations.map(v => `+
-		`v.id + ' (' + v.impact + '): ' + v.help + ': ' + v.nodes.map(n => n.target + ' ' + n.html.slice(0, 120)).slice(0, 3).join(' | ')))`)
+		`v.id + ' (' + v.impact + '): ' + v.help + ': ' + `+
+		`v.nodes.slice(0, 3).map(n => n.target + ' ' + n.html.slice(0, 120)).join(' | ')))`)
 }
 
 // walk presses Tab until it has been everywhere, and returns the form controls it met as name=value. An element that has the

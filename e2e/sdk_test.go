@@ -109,7 +109,8 @@ func TestClients_SDKsStepUp(t *testing.T) {
 			next("refreshed")
 
 			stepUp := c.next(t)
-			if wanted := requestedScopes(t, stepUp); !slices.Contains(wanted, refusedScope) || !slices.Contains(wanted, allowedScope) {
+			wanted := requestedScopes(t, stepUp)
+			if !slices.Contains(wanted, refusedScope) || !slices.Contains(wanted, allowedScope) {
 				t.Errorf("the step-up asks for %q, not for the union", wanted)
 			}
 			p = authorize(t, stepUp, approveOnly(allowedScope, refusedScope))

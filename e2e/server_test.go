@@ -87,7 +87,8 @@ func startServer(binary, dataDir, logFile string, args ...string) (*server, erro
 		return s, nil
 	case err := <-s.exited:
 		s.exited <- err
-		return nil, fmt.Errorf("dev ended before it was ready (%v), see %s:\n%s", err, logFile, tail(logFile))
+		err = firstError(err, errors.New("it exited with 0"))
+		return nil, fmt.Errorf("dev ended before it was ready, see %s:\n%s\n%w", logFile, tail(logFile), err)
 	case <-time.After(serverStartTimeout):
 		return nil, firstError(fmt.Errorf("dev was not ready after %s, see %s", serverStartTimeout, logFile), s.stop())
 	}

@@ -152,21 +152,23 @@ func listen(ctx context.Context) (*callbackServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &callbackServer{url: fmt.Sprintf("http://%s/callback", listener.Addr()), answers: make(chan url.Values, 1)}
-	server := &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/callback" {
-			http.NotFound(w, r)
-			return
-		}
-		fmt.Fprintln(w, "Done. You can close this window.")
-		c.answers <- r.URL.Query()
-	})}
+	c := &callbackServer{url: fmt.Sprintf("http://%s/callback", listener.Addr()), answers: make(chan url.Values, 4)}
+	server := &http.Server{Handler: c, ReadHeaderTimeout: 5 * time.Second}
 	go func() {
 		if err := server.Serve(listener); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
 	}()
 	return c, nil
+}
+
+func (c *callbackServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != "/callback" {
+		http.NotFound(w, r)
+		return
+	}
+	fmt.Fprintln(w, "Done. You can close this window.")
+	c.answers <- r.URL.Query()
 }
 
 func (c *callbackServer) next(ctx context.Context) (*auth.AuthorizationResult, error) {
