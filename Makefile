@@ -60,8 +60,6 @@ verify: ## Prove that generated code, formatting and go.mod are current
 
 .PHONY: lint
 lint: ## Run the linters
-	$(GO) vet ./...
-	$(GO) vet -tags e2e ./e2e/...
 	$(GOLANGCI) run
 
 .PHONY: test

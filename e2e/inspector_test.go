@@ -46,8 +46,8 @@ func TestClients_InspectorCLI(t *testing.T) {
 func (c *client) inspect(callback, tool string) func() (string, error) {
 	c.t.Helper()
 	launcher := filepath.Join("@modelcontextprotocol", "inspector", "clients", "launcher", "build", "index.js")
-	cmd := c.node(filepath.Join(shared.modules, launcher), "--cli", "--server-url", shared.server.MCPURL, "--transport", "http", "--format", "json",
-		"--callback-url", callback,
+	cmd := c.node(filepath.Join(shared.modules, launcher), "--cli", "--server-url", shared.server.MCPURL, "--transport", "http",
+		"--format", "json", "--callback-url", callback,
 		"--method", "tools/call", "--tool-name", tool, "--tool-args-json", toolArguments)
 	cmd.Env = append(cmd.Env, "MCP_AUTO_OPEN_ENABLED=true", "MCP_STORAGE_DIR="+c.home, "MCP_INSPECTOR_SECRET_STORE=file",
 		"MCP_CATALOG_PATH="+filepath.Join(c.home, "catalog.json"))
