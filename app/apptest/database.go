@@ -43,8 +43,10 @@ type DB struct {
 
 // Template is a database that tests get copies of.
 type Template struct {
-	Key     string                                           // names the content: the same key is made once for all processes
-	Migrate func(ctx context.Context, ownerURL string) error // makes the content; nil makes none
+	// Key names the content: the same key is made once for all processes.
+	Key string
+	// Migrate makes the content; nil makes none.
+	Migrate func(ctx context.Context, ownerURL string) error
 }
 
 // Empty returns a new database with its roles and no tables. It is dropped when the test ends.
@@ -187,7 +189,11 @@ func (k *kit) makeTemplate(ctx context.Context, template Template) (string, erro
 		}
 	}
 	for _, change := range []string{" allow_connections false is_template true", " rename to " + quote(name)} {
-		if err := whileBusy(ctx, func() error { _, err := conn.Exec(ctx, "alter database "+quote(build)+change); return err }); err != nil {
+		err := whileBusy(ctx, func() error {
+			_, err := conn.Exec(ctx, "alter database "+quote(build)+change)
+			return err
+		})
+		if err != nil {
 			return "", fmt.Errorf("make template: %w", err)
 		}
 	}
@@ -202,7 +208,10 @@ func (k *kit) copyOf(ctx context.Context, template string) (DB, string, error) {
 	if k.version >= fileCopyFrom {
 		statement += " strategy file_copy"
 	}
-	err := whileBusy(ctx, func() error { _, err := k.admin.Exec(ctx, statement); return err })
+	err := whileBusy(ctx, func() error {
+		_, err := k.admin.Exec(ctx, statement)
+		return err
+	})
 	if err != nil {
 		return DB{}, "", fmt.Errorf("create test database: %w", err)
 	}

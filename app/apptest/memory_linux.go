@@ -11,5 +11,6 @@ func isRoomyMemory(dir string) bool {
 	if err := syscall.Statfs(dir, &stat); err != nil {
 		return false
 	}
-	return int64(stat.Type) == tmpfsMagic && stat.Blocks*uint64(stat.Bsize) >= memoryNeeded //nolint:gosec,unconvert // sizes
+	size := stat.Blocks * uint64(stat.Bsize)                      //nolint:unconvert // differs between architectures
+	return int64(stat.Type) == tmpfsMagic && size >= memoryNeeded //nolint:unconvert // differs between architectures
 }

@@ -33,8 +33,9 @@ type shared struct {
 	idle time.Duration
 }
 
-func (s shared) leases() string    { return filepath.Join(s.dir, "leases") }     // read-locked by each user of the server
-func (s shared) startLock() string { return filepath.Join(s.dir, "start.lock") } // locked to start or stop the server
+// leases is read-locked by each user of the server, startLock locked to start or stop it.
+func (s shared) leases() string    { return filepath.Join(s.dir, "leases") }
+func (s shared) startLock() string { return filepath.Join(s.dir, "start.lock") }
 func (s shared) announced() string { return filepath.Join(s.dir, "server.json") }
 func (s shared) log() string       { return filepath.Join(s.dir, "supervisor.log") }
 func (s shared) postgres() string  { return filepath.Join(s.dir, "postgres") }
@@ -109,8 +110,8 @@ func (s shared) find(ctx context.Context) (string, error) {
 		case <-ctx.Done():
 			return "", fmt.Errorf("the shared Postgres server does not start (%w), see %s", ctx.Err(), s.log())
 		case err := <-ended:
-			if !isTemporary(err) {
-				return "", fmt.Errorf("the supervisor of the shared Postgres server failed (%v), see %s", err, s.log())
+			if err != nil && !isTemporary(err) {
+				return "", fmt.Errorf("the supervisor of the shared Postgres server failed (%w), see %s", err, s.log())
 			}
 			ended = nil
 		case <-tick.C:

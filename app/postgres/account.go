@@ -27,7 +27,8 @@ func childAccount(pgdata string) (account, error) {
 	owner, exists := ownerOf(pgdata)
 	if self.uid != 0 {
 		if exists && owner != self.uid {
-			return account{}, errs.New(errs.Conflict, fmt.Sprintf("The data in %s belong to another user (uid %d).", pgdata, owner))
+			return account{}, errs.New(errs.Conflict,
+				fmt.Sprintf("The data in %s belong to another user (uid %d).", pgdata, owner))
 		}
 		return self, nil
 	}
@@ -48,7 +49,8 @@ func childAccount(pgdata string) (account, error) {
 			return account{uid: uid, gid: gid, name: name}, nil
 		}
 	}
-	return account{}, errs.New(errs.Invalid, "Postgres refuses to run as root, and there is no user \"postgres\" or \"nobody\" to run it as.")
+	return account{}, errs.New(errs.Invalid,
+		`Postgres refuses to run as root, and there is no user "postgres" or "nobody" to run it as.`)
 }
 
 // switches reports whether the account is not ours.

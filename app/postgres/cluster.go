@@ -85,7 +85,9 @@ func (h *home) start(ctx context.Context, opts Options) (*Server, error) {
 		defer os.RemoveAll(socket) //nolint:errcheck // the next start clears it
 		return child.shutdown(ctx)
 	})
-	unwatch := context.AfterFunc(ctx, func() { stop(context.WithoutCancel(ctx)) }) //nolint:errcheck // Stop repeats the error
+	unwatch := context.AfterFunc(ctx, func() {
+		stop(context.WithoutCancel(ctx)) //nolint:errcheck // Stop repeats the error
+	})
 	server.stopped = child.done
 	server.stop = func(ctx context.Context) error {
 		unwatch()
@@ -153,14 +155,16 @@ func (h *home) initdb(ctx context.Context, bin binaries, password string) error 
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := run(ctx, cmd); err != nil {
-		return errs.Wrap(errs.Unavailable, "Postgres cannot make its data directory "+h.pgdata()+".", fmt.Errorf("initdb: %w: %s", err, out.String()))
+		return errs.Wrap(errs.Unavailable, "Postgres cannot make its data directory "+h.pgdata()+".",
+			fmt.Errorf("initdb: %w: %s", err, oneLine(out.String())))
 	}
 	return nil
 }
 
 // command returns a program of the server, to run as the account and to get the signal when we die.
 func (h *home) command(bin binaries, program string, onDeath syscall.Signal, args ...string) *exec.Cmd {
-	cmd := exec.Command(filepath.Join(bin.dir, program), args...) //nolint:gosec // found by inspect
+	// No context: it would kill, where the server has to be asked to shut down. run and shutdown see to its end.
+	cmd := exec.Command(filepath.Join(bin.dir, program), args...) //nolint:gosec,noctx // found by inspect
 	cmd.Dir, cmd.Env = h.dir, childEnv()
 	cmd.SysProcAttr = childAttr(h.account.credential(), onDeath)
 	return cmd
@@ -255,7 +259,7 @@ func (h *home) awaitReady(ctx context.Context, c *child, adminURL string) (strin
 		}
 		select {
 		case <-c.done:
-			return "", fmt.Errorf("it ended (%v): %s", c.err, h.logTail())
+			return "", fmt.Errorf("it ended (%s): %s", c.cmd.ProcessState, h.logTail())
 		case <-ctx.Done():
 			return "", fmt.Errorf("it does not answer (%w): %s", ctx.Err(), h.logTail())
 		case <-tick.C:

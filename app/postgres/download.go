@@ -32,7 +32,8 @@ func (h *home) download(ctx context.Context, opts Options, major int) (binaries,
 	}
 	version, known := published[major]
 	if !known {
-		return binaries{}, errs.New(errs.NotFound, fmt.Sprintf("The data need a Postgres server of version %d: please install one.", major))
+		return binaries{}, errs.New(errs.NotFound,
+			fmt.Sprintf("The data need a Postgres server of version %d: please install one.", major))
 	}
 	cache, err := h.cacheDir()
 	if err != nil {
@@ -44,12 +45,14 @@ func (h *home) download(ctx context.Context, opts Options, major int) (binaries,
 		err = fetch(ctx, opts, version, cache)
 		if err != nil {
 			return binaries{}, errs.Wrap(errs.Unavailable,
-				"There is no suitable Postgres server on this machine, and downloading one failed: install Postgres, or name a server's URL.", err)
+				"There is no suitable Postgres server on this machine, and downloading one failed: "+
+					"install Postgres, or name a server's URL.", err)
 		}
 	}
 	b, err := inspect(ctx, filepath.Join(dir, "bin"), h.account)
 	if err != nil {
-		return binaries{}, errs.Wrap(errs.Unavailable, fmt.Sprintf("The downloaded Postgres does not run: remove %s to try again.", dir), err)
+		return binaries{}, errs.Wrap(errs.Unavailable,
+			fmt.Sprintf("The downloaded Postgres does not run: remove %s to try again.", dir), err)
 	}
 	b.source = Downloaded
 	return b, nil
@@ -130,7 +133,7 @@ func openToAll(root string) error {
 		if entry.IsDir() || mode&0o100 != 0 {
 			mode |= 0o111
 		}
-		return os.Chmod(path, mode)
+		return os.Chmod(path, mode) //nolint:gosec // G122: in a directory that we just made and only we may write
 	})
 }
 

@@ -69,8 +69,8 @@ func pathPlaces() []string {
 			continue
 		}
 		dirs = append(dirs, filepath.Dir(path))
-		if real, err := filepath.EvalSymlinks(path); err == nil {
-			dirs = append(dirs, filepath.Dir(real))
+		if target, err := filepath.EvalSymlinks(path); err == nil {
+			dirs = append(dirs, filepath.Dir(target))
 		}
 	}
 	slices.Sort(dirs)
@@ -105,6 +105,7 @@ func inspect(ctx context.Context, dir string, account account) (binaries, error)
 func childEnv() []string {
 	env := []string{"LC_ALL=C", "TZ=UTC"}
 	for _, name := range []string{"PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"} {
+		//nolint:forbidigo // handed on, not read
 		if value, set := os.LookupEnv(name); set {
 			env = append(env, name+"="+value)
 		}

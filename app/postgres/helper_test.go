@@ -45,14 +45,15 @@ var pristine = sync.OnceValue(func() string {
 	if err := os.Chmod(dir, 0o711); err != nil {
 		panic(err)
 	}
-	server, err := postgres.Start(context.Background(), postgres.Options{DataDir: filepath.Join(dir, "postgres"), Fast: true})
+	home := filepath.Join(dir, "postgres")
+	server, err := postgres.Start(context.Background(), postgres.Options{DataDir: home, Fast: true})
 	if err == nil {
 		err = server.Stop(context.Background())
 	}
 	if err != nil {
 		panic(err)
 	}
-	return filepath.Join(dir, "postgres")
+	return home
 })
 
 func parent(dir string) int {

@@ -77,20 +77,21 @@ func reachable(ctx context.Context, dir string, account account, log *slog.Logge
 	if err := makeDir(dir, account); err != nil {
 		return "", errs.Wrap(errs.Invalid, fmt.Sprintf("The data directory %s cannot be made.", dir), err)
 	}
-	real, err := filepath.EvalSymlinks(dir)
+	path, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		return "", fmt.Errorf("locate data directory: %w", err)
 	}
-	if account.canEnter(real) {
-		return real, nil
+	if account.canEnter(path) {
+		return path, nil
 	}
-	fallback := filepath.Join("/var/lib/ostiary", shortHash(real))
+	fallback := filepath.Join("/var/lib/ostiary", shortHash(path))
 	for _, d := range []string{filepath.Dir(fallback), fallback} {
 		if err := makeDir(d, account); err != nil {
-			return "", errs.Wrap(errs.Invalid, fmt.Sprintf("User %q, who runs Postgres for root, cannot enter %s.", account.name, dir), err)
+			return "", errs.Wrap(errs.Invalid,
+				fmt.Sprintf("User %q, who runs Postgres for root, cannot enter %s.", account.name, dir), err)
 		}
 	}
-	log.WarnContext(ctx, "the data directory is out of reach for the user who runs Postgres for root; its data live elsewhere",
+	log.WarnContext(ctx, "root's Postgres runs as a user who cannot reach the data directory; its data live elsewhere",
 		"user", account.name, "data_dir", dir, "used", fallback)
 	return filepath.EvalSymlinks(fallback)
 }
@@ -117,7 +118,8 @@ func makeDir(dir string, account account) error {
 func lockFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // our own file
 	if err != nil {
-		return nil, errs.Wrap(errs.Invalid, fmt.Sprintf("The data directory %s is not ours to write.", filepath.Dir(path)), err)
+		return nil, errs.Wrap(errs.Invalid,
+			fmt.Sprintf("The data directory %s is not ours to write.", filepath.Dir(path)), err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		holder, _ := os.ReadFile(path) //nolint:gosec,errcheck // best effort: the number only helps the message
@@ -175,7 +177,8 @@ func (h *home) newPasswords() (rolePasswords, error) {
 // temporary directory under a name only this home gives.
 func (h *home) socketDir() (string, error) {
 	name := "ostiary-" + shortHash(h.dir)
-	for _, dir := range []string{filepath.Join(h.dir, "socket"), filepath.Join(os.TempDir(), name), filepath.Join("/tmp", name)} {
+	places := []string{filepath.Join(h.dir, "socket"), filepath.Join(os.TempDir(), name), filepath.Join("/tmp", name)}
+	for _, dir := range places {
 		file := fmt.Sprintf("%s/.s.PGSQL.%d", dir, 65535)
 		if len(file) > maxSocketPath || strings.ContainsAny(dir, "\"\n") || !h.account.canEnter(filepath.Dir(dir)) {
 			continue
@@ -218,7 +221,11 @@ func (h *home) logTail() string {
 		return "it logged nothing"
 	}
 	content = content[max(h.logStart, int64(len(content)-maxTailBytes)):]
-	return strings.Join(strings.FieldsFunc(string(content), func(r rune) bool { return r == '\n' }), " | ")
+	return oneLine(string(content))
+}
+
+func oneLine(text string) string {
+	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' }), " | ")
 }
 
 // Reset removes the cluster, its passwords and its log, and stops a server left running on them. Errors: Conflict when

@@ -22,7 +22,7 @@ import (
 func TestServer_RestartKeepsDataAndPasswords(t *testing.T) {
 	t.Parallel()
 	dir := dataDir(t)
-	first := startServer(t, postgres.Options{DataDir: dir})
+	first := startServer(t, postgres.Options{DataDir: dir, Fast: true})
 	exec1(t, first.AdminURL(), `create table kept as select 'kept' as word`)
 	stopServer(t, first)
 	stopServer(t, first) // may be repeated
@@ -32,7 +32,7 @@ func TestServer_RestartKeepsDataAndPasswords(t *testing.T) {
 		t.Error("Done is open after Stop")
 	}
 
-	second := startServer(t, postgres.Options{DataDir: dir})
+	second := startServer(t, postgres.Options{DataDir: dir, Fast: true})
 	if got := queryText(t, second.AdminURL(), `select word from kept`); got != "kept" {
 		t.Errorf("after a restart: %q", got)
 	}
@@ -79,13 +79,13 @@ func TestServer_CancelledContextStopsIt(t *testing.T) {
 	cancel()
 	<-server.Done()
 	stopServer(t, server) // waits for the lock to be free
-	startServer(t, postgres.Options{DataDir: dir})
+	startServer(t, postgres.Options{DataDir: dir, Fast: true})
 }
 
 func TestServer_SecondStartOnOneDirectoryIsRefused(t *testing.T) {
 	t.Parallel()
 	dir := cluster(t)
-	startServer(t, postgres.Options{DataDir: dir})
+	startServer(t, postgres.Options{DataDir: dir, Fast: true})
 	_, err := postgres.Start(context.Background(), postgres.Options{DataDir: dir})
 	if !errs.Is(err, errs.Conflict) {
 		t.Fatalf("second Start: %v, want a conflict", err)
@@ -107,7 +107,8 @@ func TestServer_KilledPostmasterIsRecovered(t *testing.T) {
 	busy := connect(t, first.AdminURL())
 	go busy.Exec(context.Background(), `do $$ begin loop end loop; end $$`) //nolint:errcheck // cut off
 	eventually(t, "busy session", func() bool {
-		return queryText(t, first.AdminURL(), `select count(*)::text from pg_stat_activity where query like 'do $$%' and state = 'active'`) == "1"
+		return queryText(t, first.AdminURL(),
+			`select count(*)::text from pg_stat_activity where query like 'do $$%' and state = 'active'`) == "1"
 	})
 	if err := syscall.Kill(postmaster(t, dir), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -133,7 +134,7 @@ func TestServer_KilledParentIsRecovered(t *testing.T) {
 	process.Wait() //nolint:errcheck // killed
 
 	// At once: the orphan is still shutting down (Linux) or running on (elsewhere).
-	server := startServer(t, postgres.Options{DataDir: dir})
+	server := startServer(t, postgres.Options{DataDir: dir, Fast: true})
 	if got := queryText(t, server.AdminURL(), `select word from kept`); got != "kept" {
 		t.Errorf("after the parent was killed: %q", got)
 	}
@@ -169,11 +170,11 @@ func TestServer_StalePidFileOfALivingProcessIsRemoved(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := cluster(t)
-			stopServer(t, startServer(t, postgres.Options{DataDir: dir}))
+			stopServer(t, startServer(t, postgres.Options{DataDir: dir, Fast: true}))
 			if err := os.WriteFile(filepath.Join(dir, "data", "postmaster.pid"), []byte(content), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			startServer(t, postgres.Options{DataDir: dir})
+			startServer(t, postgres.Options{DataDir: dir, Fast: true})
 		})
 	}
 }
@@ -184,7 +185,7 @@ func TestServer_InterruptedInitIsMadeAnew(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, "data.unfinished", "base"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	startServer(t, postgres.Options{DataDir: dir})
+	startServer(t, postgres.Options{DataDir: dir, Fast: true})
 }
 
 func TestServer_ListensOnThePortAskedFor(t *testing.T) {
@@ -196,13 +197,14 @@ func TestServer_ListensOnThePortAskedFor(t *testing.T) {
 	_, text, _ := net.SplitHostPort(listener.Addr().String())
 	port, _ := strconv.Atoi(text)
 	dir := cluster(t)
-	if _, err := postgres.Start(context.Background(), postgres.Options{DataDir: dir, Port: port}); !errs.Is(err, errs.Conflict) {
+	_, err = postgres.Start(context.Background(), postgres.Options{DataDir: dir, Port: port})
+	if !errs.Is(err, errs.Conflict) {
 		t.Errorf("a taken port: %v, want a conflict", err)
 	}
 	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
-	startServer(t, postgres.Options{DataDir: dir, Port: port})
+	startServer(t, postgres.Options{DataDir: dir, Port: port, Fast: true})
 	conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", text))
 	if err != nil {
 		t.Fatalf("no one listens on the port: %v", err)
@@ -213,20 +215,39 @@ func TestServer_ListensOnThePortAskedFor(t *testing.T) {
 func TestServer_LongPathsStillHaveASocket(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(dataDir(t), strings.Repeat("long", 30), "with space")
-	server := startServer(t, postgres.Options{DataDir: dir})
+	server := startServer(t, postgres.Options{DataDir: dir, Fast: true})
 	exec1(t, server.AdminURL(), `select 1`)
+}
+
+// For root's unprivileged server t.TempDir is out of reach, as everything below /root is; for others it is just a directory.
+func TestServer_StartsAlsoWhereItsAccountCannotGo(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "closed")
+	first := startServer(t, postgres.Options{DataDir: dir, Fast: true})
+	used := filepath.Dir(queryText(t, first.AdminURL(), `select current_setting('data_directory')`))
+	t.Cleanup(func() { os.RemoveAll(used) })
+	if os.Geteuid() == 0 && !strings.HasPrefix(used, "/var/lib/ostiary/") {
+		t.Errorf("root's data are in %s", used)
+	}
+	exec1(t, first.AdminURL(), `create table kept as select 'kept' as word`)
+	stopServer(t, first)
+
+	second := startServer(t, postgres.Options{DataDir: dir, Fast: true})
+	if got := queryText(t, second.AdminURL(), `select word from kept`); got != "kept" {
+		t.Errorf("after a restart: %q", got)
+	}
 }
 
 func TestReset_RemovesTheData(t *testing.T) {
 	t.Parallel()
 	dir := cluster(t)
-	first := startServer(t, postgres.Options{DataDir: dir})
+	first := startServer(t, postgres.Options{DataDir: dir, Fast: true})
 	exec1(t, first.AdminURL(), `create table gone (id int)`)
 	stopServer(t, first)
 	if err := postgres.Reset(context.Background(), postgres.Options{DataDir: dir}); err != nil {
 		t.Fatal(err)
 	}
-	second := startServer(t, postgres.Options{DataDir: dir})
+	second := startServer(t, postgres.Options{DataDir: dir, Fast: true})
 	if got := queryText(t, second.AdminURL(), `select coalesce(to_regclass('gone')::text, 'none')`); got != "none" {
 		t.Errorf("after Reset the table is %q", got)
 	}
@@ -237,15 +258,18 @@ func TestReset_RemovesTheData(t *testing.T) {
 
 func TestStart_ConfiguredServerIsUsedAndLeftRunning(t *testing.T) {
 	t.Parallel()
-	running := startServer(t, postgres.Options{DataDir: cluster(t)})
+	running := startServer(t, postgres.Options{DataDir: cluster(t), Fast: true})
 	server, err := postgres.Start(context.Background(), postgres.Options{
 		URL: running.AdminURL(), OwnerPassword: "an owner's", AppPassword: "an app's",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if server.Source != postgres.Configured || server.AdminURL() != running.AdminURL() || server.Version != running.Version {
+	if server.Source != postgres.Configured || server.Version != running.Version {
 		t.Errorf("server = %q %q", server.Source, server.Version)
+	}
+	if server.AdminURL() != running.AdminURL() {
+		t.Error("the URL is not the configured one")
 	}
 	roles, err := server.EnsureRoles(context.Background(), "ostiary")
 	if err != nil {

@@ -95,7 +95,8 @@ func (h *home) removeStalePidFile() error {
 		return nil
 	}
 	if err == nil && mayServe(pid) {
-		return errs.New(errs.Conflict, fmt.Sprintf("Process %d may be a Postgres server on %s: stop it, or remove %s.", pid, h.dir, h.pidFile()))
+		return errs.New(errs.Conflict,
+			fmt.Sprintf("Process %d may be a Postgres server on %s: stop it, or remove %s.", pid, h.dir, h.pidFile()))
 	}
 	if err := os.Remove(h.pidFile()); err != nil {
 		return fmt.Errorf("remove stale lock file: %w", err)

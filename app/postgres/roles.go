@@ -123,8 +123,8 @@ func ensureRole(ctx context.Context, conn *pgx.Conn, role, password string) erro
 // ensureMemberships keeps the app role out of the owner role, and lets an admin that is no superuser act for the owner.
 func ensureMemberships(ctx context.Context, conn *pgx.Conn) error {
 	var appIsOwner, adminIsOwner bool
-	err := conn.QueryRow(ctx, `select pg_has_role($1, $2, 'member'), pg_has_role(current_user, $2, 'usage')`, AppRole, OwnerRole).
-		Scan(&appIsOwner, &adminIsOwner)
+	err := conn.QueryRow(ctx, `select pg_has_role($1, $2, 'member'), pg_has_role(current_user, $2, 'usage')`,
+		AppRole, OwnerRole).Scan(&appIsOwner, &adminIsOwner)
 	if err != nil {
 		return fmt.Errorf("look up role memberships: %w", err)
 	}
@@ -143,11 +143,13 @@ func ensureMemberships(ctx context.Context, conn *pgx.Conn) error {
 
 func ensureDatabase(ctx context.Context, conn *pgx.Conn, database string) error {
 	var exists bool
-	if err := conn.QueryRow(ctx, `select exists (select from pg_database where datname = $1)`, database).Scan(&exists); err != nil {
+	err := conn.QueryRow(ctx, `select exists (select from pg_database where datname = $1)`, database).Scan(&exists)
+	if err != nil {
 		return fmt.Errorf("look up database: %w", err)
 	}
 	if !exists {
-		if _, err := conn.Exec(ctx, "create database "+quote(database)+" owner "+quote(OwnerRole)+" encoding 'UTF8' template template0"); err != nil {
+		create := "create database " + quote(database) + " owner " + quote(OwnerRole) + " encoding 'UTF8' template template0"
+		if _, err := conn.Exec(ctx, create); err != nil {
 			return fmt.Errorf("create database: %w", err)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 
 func TestEnsureRoles(t *testing.T) {
 	t.Parallel()
-	server := startServer(t, postgres.Options{DataDir: cluster(t)})
+	server := startServer(t, postgres.Options{DataDir: cluster(t), Fast: true})
 	ctx := context.Background()
 	admin := server.AdminURL()
 
@@ -35,11 +35,13 @@ func TestEnsureRoles(t *testing.T) {
 	}
 
 	t.Run("the owner makes tables, the app sees only what it is granted", func(t *testing.T) {
-		exec1(t, roles.OwnerURL, `create table granted as select 1 as n; create table hidden as select 1 as n; grant select on granted to ostiary_app`)
+		exec1(t, roles.OwnerURL, `create table granted as select 1 as n; create table hidden as select 1 as n;
+			grant select on granted to ostiary_app`)
 		exec1(t, roles.AppURL, `select n from granted`)
 		for _, sql := range []string{
 			`select n from hidden`, `create table mine (n int)`, `create temp table mine (n int)`, `create schema mine`,
-			`create database mine`, `create role mine`, `set role ostiary_owner`, `alter table granted disable row level security`,
+			`create database mine`, `create role mine`, `set role ostiary_owner`,
+			`alter table granted disable row level security`,
 		} {
 			if _, err := connect(t, roles.AppURL).Exec(ctx, sql); err == nil || !strings.Contains(err.Error(), "42501") {
 				t.Errorf("%s: %v, want insufficient privilege", sql, err)
@@ -70,7 +72,9 @@ func TestEnsureRoles(t *testing.T) {
 	})
 	t.Run("an admin that is no superuser is enough", func(t *testing.T) {
 		exec1(t, admin, `create role manager login createdb createrole password 'managers'`)
-		for _, sql := range []string{`drop database ostiary`, `drop database "odd ""name"" / ?&'"`, `drop role ostiary_app, ostiary_owner`} {
+		for _, sql := range []string{
+			`drop database ostiary`, `drop database "odd ""name"" / ?&'"`, `drop role ostiary_app, ostiary_owner`,
+		} {
 			exec1(t, admin, sql)
 		}
 		spec := postgres.RoleSpec{Database: "managed", OwnerPassword: `p"a's$s \ %`, AppPassword: "app word"}
@@ -102,7 +106,8 @@ func asManager(adminURL string) string {
 
 func TestRoleURLs_KeepTheConnectionAndReplaceTheLogin(t *testing.T) {
 	t.Parallel()
-	got, err := postgres.RoleURLs("postgresql://root:r@db.example:6432/postgres?sslmode=verify-full&user=x&password=y&dbname=z",
+	got, err := postgres.RoleURLs(
+		"postgresql://root:r@db.example:6432/postgres?sslmode=verify-full&user=x&password=y&dbname=z",
 		postgres.RoleSpec{Database: "ostiary", OwnerPassword: "o:@/", AppPassword: "a"})
 	if err != nil {
 		t.Fatal(err)

@@ -32,7 +32,8 @@ func scramVerifier(password string) (string, error) {
 	storedKey := sha256.Sum256(clientKey)
 	serverKey := hmacSHA256(salted, "Server Key")
 	encode := base64.StdEncoding.EncodeToString
-	return fmt.Sprintf("SCRAM-SHA-256$%d:%s$%s:%s", scramIterations, encode(salt), encode(storedKey[:]), encode(serverKey)), nil
+	return fmt.Sprintf("SCRAM-SHA-256$%d:%s$%s:%s",
+		scramIterations, encode(salt), encode(storedKey[:]), encode(serverKey)), nil
 }
 
 func hmacSHA256(key []byte, message string) []byte {
