@@ -21,18 +21,27 @@ type discovered struct {
 
 func discover(t *testing.T) discovered {
 	t.Helper()
-	issuer := shared.server.Issuer
+	return discoverAt(t, shared.server.Issuer)
+}
+
+func discoverAt(t *testing.T, issuer string) discovered {
+	t.Helper()
 	path := strings.TrimPrefix(issuer, origin(issuer))
 	var d discovered
 	getJSON(t, origin(issuer)+"/.well-known/oauth-authorization-server"+path, &d)
 	if d.Issuer != issuer {
-		t.Fatalf("metadata says issuer %q, dev says %q", d.Issuer, issuer)
+		t.Fatalf("metadata says issuer %q, not %q", d.Issuer, issuer)
 	}
 	return d
 }
 
 // register registers a public client dynamically (RFC 7591) and returns its id.
 func register(t *testing.T, redirectURI string) string {
+	t.Helper()
+	return registerAt(t, shared.server.Issuer, redirectURI)
+}
+
+func registerAt(t *testing.T, issuer, redirectURI string) string {
 	t.Helper()
 	body, err := json.Marshal(map[string]any{
 		"client_name": "Ostiary e2e", "redirect_uris": []string{redirectURI}, "token_endpoint_auth_method": "none",
@@ -41,7 +50,7 @@ func register(t *testing.T, redirectURI string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	response, err := http.Post(discover(t).RegistrationEndpoint, "application/json", bytes.NewReader(body))
+	response, err := http.Post(discoverAt(t, issuer).RegistrationEndpoint, "application/json", bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"testing"
 	"time"
 )
 
@@ -129,6 +130,18 @@ func (s *server) stop() error {
 		}
 	})
 	return err
+}
+
+// kill ends the server as a crash does, and leaves its Postgres to be recovered.
+func (s *server) kill(t *testing.T) {
+	t.Helper()
+	s.once.Do(func() {
+		defer s.log.Close()
+		if err := s.cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		<-s.exited
+	})
 }
 
 // tail returns the last lines of a file, for a failure message.

@@ -1,0 +1,83 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A second start finds what the first one left, even when the first was killed; --reset forgets it.
+func TestDev_KeepsItsDataUntilReset(t *testing.T) {
+	t.Parallel()
+	dataDir, err := os.MkdirTemp(shared.dir, "kept")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dataDir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	port := fmt.Sprint(freePort(t))
+	start := func(args ...string) *server {
+		t.Helper()
+		logFile := filepath.Join(shared.artifacts, "server-"+t.Name()+".log")
+		s, err := startServer(shared.binary, dataDir, logFile, append([]string{"--port", port}, args...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := s.stop(); err != nil {
+				t.Error(err)
+			}
+		})
+		return s
+	}
+
+	first := start()
+	const redirect = "http://127.0.0.1:1/callback"
+	client := registerAt(t, first.Issuer, redirect)
+	if !knows(t, first.Issuer, client, redirect) {
+		t.Fatal("the issuer does not know the client it just registered")
+	}
+	first.kill(t)
+
+	second := start()
+	if second.Issuer != first.Issuer || second.User != first.User || second.Member != first.Member {
+		t.Errorf("the second start says %+v, the first said %+v", second.ready, first.ready)
+	}
+	if !knows(t, second.Issuer, client, redirect) {
+		t.Error("the client is gone after a kill and a second start")
+	}
+	if err := second.stop(); err != nil {
+		t.Fatal(err)
+	}
+
+	third := start("--reset")
+	if knows(t, third.Issuer, client, redirect) {
+		t.Error("the client is still known after --reset")
+	}
+}
+
+// knows reports whether the authorization endpoint accepts the client: an unknown one gets an error page.
+func knows(t *testing.T, issuer, clientID, redirect string) bool {
+	t.Helper()
+	query := url.Values{
+		"response_type": {"code"}, "client_id": {clientID}, "redirect_uri": {redirect}, "state": {"s"},
+		"code_challenge": {"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"}, "code_challenge_method": {"S256"},
+	}
+	noRedirects := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	response, err := noRedirects.Get(discoverAt(t, issuer).AuthorizationEndpoint + "?" + query.Encode())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if strings.HasPrefix(response.Header.Get("Location"), redirect) {
+		t.Errorf("the request was refused: %s", response.Header.Get("Location"))
+	}
+	return response.StatusCode < http.StatusBadRequest
+}
