@@ -23,7 +23,11 @@ const module = "github.com/ostiary/ostiary"
 
 // platformCallers are the functions that read without a tenant (db.Platform), each with why it may. Only the routing tables
 // can be read there; a new caller is a new way around the tenant scope and needs a reason that a reviewer can weigh.
-var platformCallers = map[string]string{}
+var platformCallers = map[string]string{
+	"tenants.Environments.findIssuer": "a request names an issuer URL; the tenant is what is being looked up",
+	"tenants.Members.findLogins":      "a member types an e-mail address before choosing a workspace",
+	"tenants.Tenants.findSlug":        "apply and dev name a workspace by its slug; the tenant is what is being looked up",
+}
 
 // listedPackage is what `go list -json` says of a package, as far as these tests ask.
 type listedPackage struct {
