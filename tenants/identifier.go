@@ -1,6 +1,7 @@
 package tenants
 
 import (
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -107,6 +108,9 @@ func secureOrLoopback(address string) bool {
 		return false
 	}
 	host := u.Hostname()
-	return u.Scheme == "https" || host == "localhost" || strings.HasSuffix(host, ".localhost") || host == "::1" ||
-		strings.HasPrefix(host, "127.")
+	if u.Scheme == "https" || host == "localhost" || strings.HasSuffix(host, ".localhost") { // RFC 6761 §6.3
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
 }

@@ -45,7 +45,7 @@ func (s *Environments) findIssuer(ctx context.Context, url string) (scope.Scope,
 
 func (s *Environments) loadEnvironment(ctx context.Context, sc scope.Scope) (*Environment, []byte, error) {
 	var row struct {
-		environmentRow
+		Row        environmentRow `gorm:"embedded"`
 		TenantName string
 	}
 	err := s.tx(ctx, func(tx *gorm.DB) error {
@@ -56,7 +56,7 @@ func (s *Environments) loadEnvironment(ctx context.Context, sc scope.Scope) (*En
 	if err != nil {
 		return nil, nil, rows.NotFound(err, "There is no such environment.")
 	}
-	return row.environment(row.TenantName), row.SecretSealed, nil
+	return row.Row.environment(row.TenantName), row.Row.SecretSealed, nil
 }
 
 func (s *Environments) insertEnvironment(ctx context.Context, env *Environment, sealed []byte) error {
@@ -79,7 +79,7 @@ func (s *Environments) insertIssuer(tx *gorm.DB, sc scope.Scope, issuer string) 
 
 func (s *Environments) listEnvironments(ctx context.Context, sc scope.Scope) ([]*Environment, error) {
 	var rows []struct {
-		environmentRow
+		Row        environmentRow `gorm:"embedded"`
 		TenantName string
 	}
 	err := s.tx(ctx, func(tx *gorm.DB) error {
@@ -91,7 +91,7 @@ func (s *Environments) listEnvironments(ctx context.Context, sc scope.Scope) ([]
 	})
 	list := make([]*Environment, 0, len(rows))
 	for _, row := range rows {
-		list = append(list, row.environment(row.TenantName))
+		list = append(list, row.Row.environment(row.TenantName))
 	}
 	return list, err
 }

@@ -64,7 +64,7 @@ func (s *Members) insertMember(ctx context.Context, m Member, hash string) error
 // loadMember returns the member of a login and the hash of the password, "" when there is none.
 func (s *Members) loadMember(ctx context.Context, l login) (Member, string, error) {
 	var row struct {
-		memberRow
+		Row        memberRow `gorm:"embedded"`
 		TenantName string
 	}
 	err := s.tx(ctx, func(tx *gorm.DB) error {
@@ -75,10 +75,10 @@ func (s *Members) loadMember(ctx context.Context, l login) (Member, string, erro
 		return Member{}, "", rows.NotFound(err, "There is no such member.")
 	}
 	hash := ""
-	if row.PasswordHash != nil {
-		hash = *row.PasswordHash
+	if row.Row.PasswordHash != nil {
+		hash = *row.Row.PasswordHash
 	}
-	return row.member(row.TenantName), hash, nil
+	return row.Row.member(row.TenantName), hash, nil
 }
 
 // lockMembers locks the owners and the member with this id, and returns how many owners are enabled.

@@ -38,7 +38,7 @@ func (s *MemberSessions) loadSessionMember(ctx context.Context, hash []byte, now
 		return Member{}, err
 	}
 	var row struct {
-		memberRow
+		Row        memberRow `gorm:"embedded"`
 		TenantName string
 	}
 	err = s.tx(ctx, func(tx *gorm.DB) error {
@@ -51,7 +51,7 @@ func (s *MemberSessions) loadSessionMember(ctx context.Context, hash []byte, now
 	if err != nil {
 		return Member{}, rows.NotFound(err, "There is no such session.")
 	}
-	return row.member(row.TenantName), nil
+	return row.Row.member(row.TenantName), nil
 }
 
 // deleteMemberSession returns whose session it was, "" when there was none.

@@ -63,7 +63,7 @@ type ResourceSummary struct {
 }
 
 type summaryRow struct {
-	resourceRow
+	Row      resourceRow `gorm:"embedded"`
 	Scopes   int
 	Tools    int
 	Unmapped int
@@ -93,7 +93,7 @@ func (s *Resources) listResources(ctx context.Context, sc scope.Scope, f Resourc
 	}
 	list := make([]ResourceSummary, len(found))
 	for i, row := range found {
-		list[i] = ResourceSummary{Resource: row.resource(), Scopes: row.Scopes, Tools: row.Tools, Unmapped: row.Unmapped}
+		list[i] = ResourceSummary{Resource: row.Row.resource(), Scopes: row.Scopes, Tools: row.Tools, Unmapped: row.Unmapped}
 	}
 	return list, found[0].Total, nil
 }

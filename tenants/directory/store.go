@@ -35,18 +35,18 @@ func (userRow) TableName() string { return "users" }
 
 // joinedUser is a user with the name of the organization.
 type joinedUser struct {
-	userRow
+	Row              userRow `gorm:"embedded"`
 	OrganizationName string
 	Total            int
 }
 
 func (r joinedUser) user() User {
 	u := User{
-		ID: r.ID, Email: r.Email, EmailVerified: r.EmailVerified, Name: r.Name, OrganizationName: r.OrganizationName,
-		HasPassword: r.PasswordHash != nil, CreatedAt: r.CreatedAt.UTC(), DisabledAt: r.DisabledAt,
+		ID: r.Row.ID, Email: r.Row.Email, EmailVerified: r.Row.EmailVerified, Name: r.Row.Name, OrganizationName: r.OrganizationName,
+		HasPassword: r.Row.PasswordHash != nil, CreatedAt: r.Row.CreatedAt.UTC(), DisabledAt: r.Row.DisabledAt,
 	}
-	if r.OrganizationID != nil {
-		u.OrganizationID = *r.OrganizationID
+	if r.Row.OrganizationID != nil {
+		u.OrganizationID = *r.Row.OrganizationID
 	}
 	return u
 }
@@ -65,10 +65,10 @@ func (u *Users) loadUser(ctx context.Context, sc scope.Scope, condition, value s
 	if err != nil {
 		return User{}, "", rows.NotFound(err, "There is no such user.")
 	}
-	if row.PasswordHash == nil {
+	if row.Row.PasswordHash == nil {
 		return row.user(), "", nil
 	}
-	return row.user(), *row.PasswordHash, nil
+	return row.user(), *row.Row.PasswordHash, nil
 }
 
 func (u *Users) insertUser(ctx context.Context, sc scope.Scope, user User, hash string) error {
@@ -131,10 +131,10 @@ func (u *Users) listAccounts(ctx context.Context, sc scope.Scope, emails []strin
 	accounts := make(map[string]Account, len(found))
 	for _, row := range found {
 		a := Account{User: row.user()}
-		if row.PasswordHash != nil {
-			a.hash = *row.PasswordHash
+		if row.Row.PasswordHash != nil {
+			a.hash = *row.Row.PasswordHash
 		}
-		accounts[row.Email] = a
+		accounts[row.Row.Email] = a
 	}
 	return accounts, err
 }

@@ -58,7 +58,7 @@ func (o *Organizations) renameOrganization(ctx context.Context, sc scope.Scope, 
 
 func (o *Organizations) listOrganizations(ctx context.Context, sc scope.Scope, f Filter) ([]Organization, int, error) {
 	var found []struct {
-		organizationRow
+		Row   organizationRow `gorm:"embedded"`
 		Total int
 	}
 	err := o.tx(ctx, func(tx *gorm.DB) error {
@@ -74,7 +74,7 @@ func (o *Organizations) listOrganizations(ctx context.Context, sc scope.Scope, f
 	}
 	list := make([]Organization, len(found))
 	for i, row := range found {
-		list[i] = row.organization()
+		list[i] = row.Row.organization()
 	}
 	return list, found[0].Total, nil
 }
