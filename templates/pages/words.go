@@ -39,7 +39,9 @@ func (v ServersView) hasPermissions() bool {
 
 func (v ServersView) hasUsers() bool { return v.any(func(r ServerRow) bool { return r.Users != "" }) }
 
-func (v ServersView) hasLastUse() bool { return v.any(func(r ServerRow) bool { return r.LastUse != "" }) }
+func (v ServersView) hasLastUse() bool {
+	return v.any(func(r ServerRow) bool { return r.LastUse != "" })
+}
 
 func (v ServersView) any(has func(ServerRow) bool) bool {
 	for _, r := range v.Rows {

@@ -24,6 +24,9 @@ func (n Notice) Render(ctx context.Context, w io.Writer) error { return notice(n
 // Render prints label, input, hint, counter and message.
 func (f Field) Render(ctx context.Context, w io.Writer) error { return field(f).Render(ctx, w) }
 
+// Render prints the box and its words as one target.
+func (c Choice) Render(ctx context.Context, w io.Writer) error { return choice(c).Render(ctx, w) }
+
 // Render prints the snippet with a copy button.
 func (s Snippet) Render(ctx context.Context, w io.Writer) error { return snippet(s).Render(ctx, w) }
 
@@ -165,6 +168,8 @@ func (f Field) describedBy() string {
 func (f Field) count() string {
 	return strconv.Itoa(utf8.RuneCountInString(f.Value)) + " of " + strconv.Itoa(f.Max)
 }
+
+func (f Field) over() bool { return utf8.RuneCountInString(f.Value) > f.Max }
 
 func (f Field) class(base string) string {
 	if f.Mono {

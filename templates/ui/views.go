@@ -103,6 +103,25 @@ type Field struct {
 	Off          bool // switches spelling help and capitals off, for e-mail addresses and ids
 }
 
+// Choice is one box, radio button or switch with its words.
+type Choice struct {
+	Kind    ChoiceKind
+	Name    string
+	Value   string
+	Label   string
+	Checked bool
+}
+
+// ChoiceKind says how a choice looks and what it excludes.
+type ChoiceKind string
+
+// The kinds of choice. The zero value is a box.
+const (
+	ChoiceBox    ChoiceKind = ""
+	ChoiceRadio  ChoiceKind = "radio"
+	ChoiceSwitch ChoiceKind = "switch" // acts as soon as it is saved: something is on or off
+)
+
 // Option is one choice of a select.
 type Option struct {
 	Value    string
