@@ -1,0 +1,320 @@
+package gate
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+const (
+	maxRequestDepth = 128
+	maxBatch        = 100
+	maxMethodLength = 128
+)
+
+// Methods the gate treats specially; every other one passes for any valid token.
+const (
+	methodCall = "tools/call"
+	methodList = "tools/list"
+)
+
+// JSON-RPC 2.0 §5.1 error codes, then those of MCP, then the gate's own (-32000 to -32019 are free for implementations).
+const (
+	rpcParseError      = -32700
+	rpcInvalidRequest  = -32600
+	rpcInvalidParams   = -32602
+	rpcInternal        = -32603
+	rpcHeaderMismatch  = -32020
+	rpcSessionNotFound = -32001 // what the official SDKs answer with 404
+	rpcInsufficient    = -32010
+	rpcBatchRefused    = -32011
+	rpcUpstreamFailed  = -32012
+)
+
+// kind says which of the JSON-RPC messages one is.
+type kind uint8
+
+const (
+	request      kind = iota + 1 // has a method and an id
+	notification                 // has a method
+	reply                        // has a result or an error: the answer of a client to a server's request
+)
+
+// message is what the gate needs to know of one JSON-RPC message.
+type message struct {
+	kind   kind
+	method string
+	target string // params.name, or params.uri of resources/read
+	id     []byte // as it stands in the body; nil when absent
+}
+
+// calls reports whether the message runs a tool. One without an id does too, on servers that do not mind.
+func (m message) calls() bool { return m.method == methodCall }
+
+// body is an inspected request body.
+type body struct {
+	messages []message
+	batch    bool
+}
+
+// id is that of the only message, for error answers.
+func (b body) id() []byte {
+	if b.batch || len(b.messages) != 1 {
+		return nil
+	}
+	return b.messages[0].id
+}
+
+func (b body) has(method string) bool {
+	for _, m := range b.messages {
+		if m.method == method {
+			return true
+		}
+	}
+	return false
+}
+
+// refusal is a request the gate does not understand, or understands only too well.
+type refusal struct {
+	status  int
+	code    int
+	message string
+	id      []byte
+}
+
+func (r *refusal) Error() string { return r.message }
+
+func badBody(code int, format string, args ...any) *refusal {
+	return &refusal{status: http.StatusBadRequest, code: code, message: fmt.Sprintf(format, args...)}
+}
+
+// inspect reads a request body. The error is a *refusal.
+func inspect(raw []byte) (body, error) {
+	if err := checkJSON(raw, maxRequestDepth); err != nil {
+		return body{}, badBody(rpcParseError, "%s", err)
+	}
+	at := skipSpace(raw, 0)
+	switch raw[at] {
+	case '{':
+		m, err := readMessage(raw, at)
+		if err != nil {
+			return body{}, err
+		}
+		return body{messages: []message{m}}, nil
+	case '[':
+		return readBatch(raw, at)
+	default:
+		return body{}, badBody(rpcInvalidRequest, "the body is not a JSON-RPC message")
+	}
+}
+
+func readBatch(raw []byte, at int) (body, error) {
+	b := body{batch: true}
+	err := eachElement(raw, at, func(start, _ int) error {
+		if raw[start] != '{' {
+			return badBody(rpcInvalidRequest, "the batch contains something that is not a JSON-RPC message")
+		}
+		if len(b.messages) == maxBatch {
+			return badBody(rpcInvalidRequest, "the batch has more than %d messages", maxBatch)
+		}
+		m, err := readMessage(raw, start)
+		b.messages = append(b.messages, m)
+		return err
+	})
+	if err != nil {
+		return body{}, err
+	}
+	if len(b.messages) == 0 {
+		return body{}, badBody(rpcInvalidRequest, "the batch is empty")
+	}
+	return b, nil
+}
+
+// envelope is the raw shape of a JSON-RPC message: where its members are.
+type envelope struct {
+	version, method, params, id []byte
+	paramsAt                    int
+	result, failed              bool
+}
+
+func readMessage(raw []byte, at int) (message, error) {
+	e, err := readEnvelope(raw, at)
+	if err != nil {
+		return message{}, err
+	}
+	if string(e.version) != `"2.0"` {
+		return message{}, badBody(rpcInvalidRequest, `the message does not say "jsonrpc": "2.0"`)
+	}
+	if e.id != nil && e.id[0] != '"' && e.id[0] != '-' && (e.id[0] < '0' || e.id[0] > '9') && string(e.id) != "null" {
+		return message{}, badBody(rpcInvalidRequest, "the id is neither a string nor a number")
+	}
+	if e.method == nil {
+		if e.result == e.failed || e.id == nil || e.params != nil {
+			return message{}, badBody(rpcInvalidRequest, "the message is neither a request nor a response")
+		}
+		return message{kind: reply, id: e.id}, nil
+	}
+	if e.result || e.failed {
+		return message{}, badBody(rpcInvalidRequest, "the message is a request and a response at once")
+	}
+	return readRequest(raw, e)
+}
+
+// readEnvelope finds the members of a message. A key that differs from a known one only in case is refused: some parsers
+// (Go's among them) would take it for the known one.
+func readEnvelope(raw []byte, at int) (envelope, error) {
+	var e envelope
+	err := eachMember(raw, at, func(key []byte, start, end int) error {
+		value := raw[start:end]
+		switch string(key) {
+		case "jsonrpc":
+			e.version = value
+		case "method":
+			e.method = value
+		case "params":
+			e.params, e.paramsAt = value, start
+		case "id":
+			e.id = value
+		case "result":
+			e.result = true
+		case "error":
+			e.failed = string(value) != "null"
+		default:
+			if foldsInto(key, "jsonrpc", "method", "params", "id", "result", "error") {
+				return badBody(rpcInvalidRequest, "the message has a key in unusual case")
+			}
+		}
+		return nil
+	})
+	return e, err
+}
+
+func readRequest(raw []byte, e envelope) (message, error) {
+	m := message{kind: request, id: e.id}
+	if e.id == nil {
+		m.kind = notification
+	}
+	method, ok := textOf(e.method)
+	if !ok || !soundMethod(method) {
+		return message{}, badBody(rpcInvalidRequest, "the method is not an MCP method")
+	}
+	m.method = method
+	if e.params != nil && e.params[0] != '{' && (string(e.params) != "null" || targetKey(method) != "") {
+		return message{}, badBody(rpcInvalidRequest, "the params are not an object")
+	}
+	key := targetKey(method)
+	if key == "" {
+		return m, nil
+	}
+	if e.params == nil {
+		return message{}, badBody(rpcInvalidParams, "%s needs params.%s", method, key)
+	}
+	var found bool
+	err := eachMember(raw, e.paramsAt, func(k []byte, start, end int) error {
+		if string(k) == key {
+			m.target, found = textOf(raw[start:end])
+			return nil
+		}
+		if foldsInto(k, key) {
+			return badBody(rpcInvalidParams, "the params have a key in unusual case")
+		}
+		return nil
+	})
+	if err != nil {
+		return message{}, err
+	}
+	if !found || m.target == "" {
+		return message{}, badBody(rpcInvalidParams, "%s needs params.%s", method, key)
+	}
+	return m, nil
+}
+
+// targetKey is the member of params that says what a method is about: the source of Mcp-Name (MCP 2026-07-28, standard
+// request headers).
+func targetKey(method string) string {
+	switch method {
+	case methodCall, "prompts/get":
+		return "name"
+	case "resources/read":
+		return "uri"
+	default:
+		return ""
+	}
+}
+
+// soundMethod keeps methods to the characters MCP uses, and refuses a spelling of the tool methods that a lenient server
+// would accept and the gate would not recognize.
+func soundMethod(method string) bool {
+	if method == "" || len(method) > maxMethodLength {
+		return false
+	}
+	for _, c := range []byte(method) {
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !letter && !strings.ContainsRune("/_-.$", rune(c)) {
+			return false
+		}
+	}
+	for _, special := range []string{methodCall, methodList} {
+		if method != special && strings.EqualFold(strings.Trim(method, "/"), special) {
+			return false
+		}
+	}
+	return true
+}
+
+func foldsInto(key []byte, known ...string) bool {
+	for _, k := range known {
+		if bytes.EqualFold(key, []byte(k)) {
+			return true
+		}
+	}
+	return false
+}
+
+// textOf returns the text of a JSON value if it is a string.
+func textOf(value []byte) (string, bool) {
+	if len(value) == 0 || value[0] != '"' {
+		return "", false
+	}
+	s, ok := unquote(value)
+	return string(s), ok
+}
+
+// checkMirror compares Mcp-Method and Mcp-Name, where sent, with the body (MCP 2026-07-28, server validation). Whoever routes
+// or limits by them in front of the gate must be able to rely on them.
+func checkMirror(h http.Header, b body) error {
+	methods, names := h.Values("Mcp-Method"), h.Values("Mcp-Name")
+	if len(methods) == 0 && len(names) == 0 {
+		return nil
+	}
+	mismatch := &refusal{status: http.StatusBadRequest, code: rpcHeaderMismatch, id: b.id()}
+	if len(methods) > 1 || len(names) > 1 || b.batch {
+		mismatch.message = "Header mismatch: Mcp-Method and Mcp-Name describe exactly one message"
+		return mismatch
+	}
+	m := b.messages[0]
+	if len(methods) == 1 && methods[0] != m.method {
+		mismatch.message = "Header mismatch: Mcp-Method does not match the body"
+		return mismatch
+	}
+	if len(names) == 0 || targetKey(m.method) == "" {
+		return nil
+	}
+	if name, ok := decodeHeader(names[0]); !ok || name != m.target {
+		mismatch.message = "Header mismatch: Mcp-Name does not match the body"
+		return mismatch
+	}
+	return nil
+}
+
+// decodeHeader undoes the Base64 sentinel encoding (MCP 2026-07-28, value encoding).
+func decodeHeader(value string) (string, bool) {
+	encoded, ok := strings.CutPrefix(value, "=?base64?")
+	if !ok || !strings.HasSuffix(encoded, "?=") {
+		return value, true
+	}
+	decoded, err := base64.StdEncoding.DecodeString(strings.TrimSuffix(encoded, "?="))
+	return string(decoded), err == nil
+}

@@ -1,0 +1,105 @@
+package gate
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// upstreamError is an answer of the MCP server that must not reach the client.
+type upstreamError string
+
+func (e upstreamError) Error() string { return string(e) }
+
+const (
+	errUpstreamRedirects upstreamError = "The MCP server answered with a redirect; the gate's upstream must be its final URL"
+	errUpstreamRefuses   upstreamError = "The MCP server did not accept the gate's request"
+)
+
+// parseUpstream reads the URL of the MCP server behind the gate.
+func parseUpstream(raw string) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, errors.New("gate: the upstream is not a URL")
+	}
+	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Fragment != "" {
+		return nil, fmt.Errorf("gate: the upstream %s is not an absolute http or https URL", u.Redacted())
+	}
+	return u, nil
+}
+
+func defaultTransport() *http.Transport {
+	return &http.Transport{
+		DialContext:         (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout: 10 * time.Second,
+		IdleConnTimeout:     90 * time.Second,
+		MaxIdleConns:        512,
+		MaxIdleConnsPerHost: 256,
+		ForceAttemptHTTP2:   true,
+		DisableCompression:  true, // the client's own Accept-Encoding travels on
+	}
+}
+
+// proxy forwards to the one URL of the upstream. The path of the request never chooses where it goes.
+func (g *Gate) proxy(upstream *url.URL) http.Handler {
+	p := &httputil.ReverseProxy{
+		Rewrite: func(pr *httputil.ProxyRequest) {
+			target := *upstream
+			if target.Path == "" { // only an origin was given: the same path there
+				target.Path = pr.In.URL.Path
+			}
+			target.RawQuery = joinQuery(upstream.RawQuery, pr.In.URL.RawQuery)
+			pr.Out.URL, pr.Out.Host = &target, "" // MCP servers on loopback insist on their own Host
+			pr.SetXForwarded()
+			if id, ok := IdentityFrom(pr.In.Context()); ok {
+				setIdentity(pr.Out.Header, &id)
+			}
+		},
+		Transport:      g.transport,
+		FlushInterval:  -1, // events must not wait
+		ModifyResponse: cleanResponse,
+		ErrorHandler:   g.upstreamFailed,
+		ErrorLog:       slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
+	}
+	return p
+}
+
+func joinQuery(a, b string) string { return strings.Trim(a+"&"+b, "&") }
+
+// cleanResponse turns back what the MCP server has no business to say to the client: how to sign in, where to go, who may
+// read it.
+func cleanResponse(r *http.Response) error {
+	switch {
+	case r.StatusCode == http.StatusUnauthorized || r.StatusCode == http.StatusProxyAuthRequired:
+		return errUpstreamRefuses // the client would throw away a token that is good
+	case r.StatusCode >= 300 && r.StatusCode < 400 && r.StatusCode != http.StatusNotModified:
+		return errUpstreamRedirects
+	}
+	r.Header.Del("WWW-Authenticate")
+	for name := range r.Header {
+		if strings.HasPrefix(name, "Access-Control-") {
+			delete(r.Header, name)
+		}
+	}
+	return nil
+}
+
+// upstreamFailed answers when the MCP server could not.
+func (g *Gate) upstreamFailed(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil {
+		return // the client went away, which is how a call is cancelled
+	}
+	msg := "The MCP server cannot be reached"
+	if known, ok := errors.AsType[upstreamError](err); ok {
+		msg = known.Error()
+	}
+	g.log.ErrorContext(r.Context(), "the MCP server failed", "error", withoutURL(err))
+	id, _ := r.Context().Value(messageIDKey{}).([]byte)
+	writeRPCError(w, http.StatusBadGateway, id, rpcError{Code: rpcUpstreamFailed, Message: msg})
+}

@@ -1,0 +1,207 @@
+package gate
+
+import (
+	"bytes"
+	"errors"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+)
+
+const (
+	writeTimeout    = 60 * time.Second // for one write to a client that does not read
+	maxListResponse = 16 << 20
+)
+
+// forward hands the request on and sees to what comes back. filter is nil when the answer cannot list tools.
+func (g *Gate) forward(w http.ResponseWriter, r *http.Request, next http.Handler, filter *listFilter) {
+	id, _ := r.Context().Value(identityKey{}).(*Identity)
+	if !g.sessions.admits(r.Header.Get(headerSession), id) {
+		writeRPCError(w, http.StatusNotFound, nil, rpcError{Code: rpcSessionNotFound, Message: "Session not found"})
+		return
+	}
+	if filter != nil {
+		r.Header.Del("Accept-Encoding") // what is compressed cannot be filtered
+	}
+	message, _ := r.Context().Value(messageIDKey{}).([]byte)
+	out := &response{ResponseWriter: w, control: http.NewResponseController(w), filter: filter, message: message,
+		started: func(h http.Header) { g.sessions.note(h.Get(headerSession), id) },
+		log: func(err error) {
+			g.log.ErrorContext(r.Context(), "a list of tools could not be filtered and was withheld", "error", err)
+		}}
+	next.ServeHTTP(out, r)
+	out.finish()
+}
+
+// response passes an answer on as it comes: headers made uncacheable, tools/list filtered, every write with a deadline.
+type response struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	filter  *listFilter
+	started func(http.Header)
+	log     func(error)
+	message []byte // id of the only message of the request, for an error
+
+	wroteHeader bool
+	status      int
+	whole       *bytes.Buffer // a JSON answer being collected for the filter
+	events      *eventFilter  // an event stream being filtered
+	failed      error
+}
+
+var errListTooLarge = errors.New("the list of tools is too large to filter")
+
+// Unwrap serves http.ResponseController.
+func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// WriteHeader implements http.ResponseWriter.
+func (w *response) WriteHeader(status int) {
+	if w.wroteHeader || status >= 100 && status < 200 {
+		if !w.wroteHeader {
+			w.ResponseWriter.WriteHeader(status)
+		}
+		return
+	}
+	w.wroteHeader, w.status = true, status
+	h := w.Header()
+	w.started(h)
+	guardHeaders(h)
+	media, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
+	if media == "text/event-stream" {
+		h.Set("Cache-Control", "no-store, no-transform")
+		h.Set("X-Accel-Buffering", "no")
+	}
+	if w.filter != nil && status >= 200 && status < 300 && w.intercept(h, media) {
+		return
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// intercept decides how a successful answer that may list tools is read. It reports whether the header is held back.
+func (w *response) intercept(h http.Header, media string) bool {
+	h.Del("Content-Length")
+	h.Del("ETag")
+	if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		w.whole, w.failed = new(bytes.Buffer), errors.New("the answer is compressed though nobody asked for it")
+		return true
+	}
+	if media == "text/event-stream" {
+		w.events = newEventFilter(w.filter)
+		return false
+	}
+	if !w.filter.post {
+		return false
+	}
+	w.whole = new(bytes.Buffer)
+	return true
+}
+
+// Write implements http.ResponseWriter.
+func (w *response) Write(p []byte) (int, error) {
+	if !w.wroteHeader {
+		w.WriteHeader(http.StatusOK)
+	}
+	switch {
+	case w.whole != nil:
+		return w.collect(p)
+	case w.events != nil:
+		return w.writeEvents(p)
+	default:
+		return w.send(p)
+	}
+}
+
+// collect keeps a JSON answer for the filter. One that cannot be filtered is read to its end and dropped: finish says so.
+func (w *response) collect(p []byte) (int, error) {
+	if w.failed == nil && w.whole.Len()+len(p) > maxListResponse {
+		w.failed = errListTooLarge
+	}
+	if w.failed != nil {
+		return len(p), nil
+	}
+	return w.whole.Write(p)
+}
+
+// writeEvents passes on what is complete. An event that cannot be filtered ends the stream, before it.
+func (w *response) writeEvents(p []byte) (int, error) {
+	if w.failed != nil {
+		return 0, w.failed
+	}
+	out, failed := w.events.feed(p)
+	if len(out) > 0 {
+		if _, err := w.send(out); err != nil {
+			return 0, err
+		}
+	}
+	if failed != nil {
+		w.fail(failed)
+		return 0, failed
+	}
+	return len(p), nil
+}
+
+func (w *response) fail(err error) {
+	w.failed = err
+	w.log(err)
+}
+
+func (w *response) send(p []byte) (int, error) {
+	// A client that stops reading must not hold a connection to the MCP server for ever.
+	_ = w.control.SetWriteDeadline(time.Now().Add(writeTimeout)) //nolint:forbidigo // deadlines are on the wall clock
+	return w.ResponseWriter.Write(p)
+}
+
+// Flush implements http.Flusher.
+func (w *response) Flush() { _ = w.FlushError() }
+
+// FlushError serves http.ResponseController.
+func (w *response) FlushError() error {
+	if !w.wroteHeader {
+		w.WriteHeader(http.StatusOK)
+	}
+	if w.whole != nil {
+		return nil // it goes out in one piece, at the end
+	}
+	return w.control.Flush()
+}
+
+func (w *response) finishEvents() {
+	if w.failed != nil {
+		return
+	}
+	rest, err := w.events.end()
+	if err != nil {
+		w.fail(err)
+		return
+	}
+	if len(rest) > 0 {
+		_, _ = w.send(rest) // the client is gone
+	}
+}
+
+// finish sends what was held back.
+func (w *response) finish() {
+	defer func() { _ = w.control.SetWriteDeadline(time.Time{}) }()
+	if w.events != nil {
+		w.finishEvents()
+		return
+	}
+	if w.whole == nil {
+		return
+	}
+	out := w.whole.Bytes()
+	if w.failed == nil && len(bytes.TrimSpace(out)) > 0 {
+		out, w.failed = w.filter.json(out)
+	}
+	if w.failed != nil {
+		w.log(w.failed)
+		// Rather no list than one nobody could check.
+		w.Header().Del("Content-Encoding")
+		writeRPCError(w.ResponseWriter, http.StatusBadGateway, w.message,
+			rpcError{Code: rpcUpstreamFailed, Message: "The MCP server's list of tools could not be read"})
+		return
+	}
+	w.ResponseWriter.WriteHeader(w.status)
+	_, _ = w.send(out) // the client is gone
+}
