@@ -3,12 +3,16 @@ package tenants_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/ostiary/ostiary/app/db"
 	"github.com/ostiary/ostiary/app/errs"
 	"github.com/ostiary/ostiary/app/scope"
+	"github.com/ostiary/ostiary/tenants/apply"
 	"github.com/ostiary/ostiary/tenants/tenanttest"
 )
 
@@ -69,5 +73,30 @@ func (c *changes) none(t *testing.T) {
 		default:
 			return
 		}
+	}
+}
+
+// statements counts what is sent to Postgres.
+type statements struct{ n atomic.Int64 }
+
+func (s *statements) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	s.n.Add(1)
+	return ctx
+}
+func (*statements) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+func (s *statements) TraceBatchStart(ctx context.Context, _ *pgx.Conn, d pgx.TraceBatchStartData) context.Context {
+	s.n.Add(int64(d.Batch.Len()))
+	return ctx
+}
+func (*statements) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
+func (*statements) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData)     {}
+
+// manyServers gives the tenant four servers more.
+func manyServers(f *apply.File) {
+	e := &f.Environments[0]
+	for _, name := range []string{"a", "b", "c", "d"} {
+		r := e.Resources[0]
+		r.Identifier, r.Name = "https://"+name+".acme.example/mcp", "Server "+name
+		e.Resources = append(e.Resources, r)
 	}
 }

@@ -28,9 +28,9 @@ func (c *Counter) Count(ctx context.Context, a Attempt, now time.Time) error {
 		// The condition of the update decides: a row at its limit is not returned. Failing rolls the other rows back.
 		counted := tx.Exec(`
 			insert into rate_counters as r (tenant_id, key_hash, window_start, hits)
-			select ?, key_hash, ?, 1 from (values (?::bytea, ?::int), (?, ?), (?, ?)) as v (key_hash, most)
+			select ?, key_hash, ?, 1 from (values (?::bytea, ?::int), (?::bytea, ?::int), (?::bytea, ?::int)) as v (key_hash, most)
 			on conflict (tenant_id, key_hash, window_start) do update set hits = r.hits + 1
-			where r.hits < case r.key_hash when ?::bytea then ?::int when ? then ? else ? end`,
+			where r.hits < case r.key_hash when ?::bytea then ?::int when ?::bytea then ?::int else ?::int end`,
 			s.TenantID, start,
 			limits[0].key, limits[0].most, limits[1].key, limits[1].most, limits[2].key, limits[2].most,
 			limits[0].key, limits[0].most, limits[1].key, limits[1].most, limits[2].most)
