@@ -107,3 +107,20 @@ func (a *App) Watch(ctx context.Context) { a.db.Listen(ctx, a.oauth.Issuers().In
 
 // Close releases the database.
 func (a *App) Close() { a.db.Close() }
+
+// Services are the control plane's services, for the command line.
+type Services struct {
+	Tenants      *tenants.Tenants
+	Environments *tenants.Environments
+	Resources    *tenants.Resources
+}
+
+// Services returns the control plane's services.
+func (a *App) Services() Services {
+	return Services{
+		Tenants: tenants.NewTenants(a.tenants), Environments: tenants.NewEnvironments(a.tenants), Resources: tenants.NewResources(a.tenants),
+	}
+}
+
+// Config returns what the process was started with.
+func (a *App) Config() config.Config { return a.config }

@@ -93,7 +93,7 @@ func layer(rel string) int {
 		switch rest {
 		case "":
 			return 6
-		case "apptest":
+		case "apptest", "apptest/host":
 			return 7 // builds whole servers for tests
 		}
 		return 1

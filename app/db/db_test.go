@@ -141,7 +141,9 @@ func TestInTenant_SeesOnlyItsOwnRows(t *testing.T) {
 	acme, acmeID := tenant(t, d, "acme")
 	neighbour, _ := tenant(t, d, "neighbour")
 	count := func(ctx context.Context) (n int) {
-		err := d.InTenant(ctx, func(_ context.Context, tx *gorm.DB) error { return tx.Raw(`select count(*) from tenants`).Scan(&n).Error })
+		err := d.InTenant(ctx, func(_ context.Context, tx *gorm.DB) error {
+			return tx.Raw(`select count(*) from tenants`).Scan(&n).Error
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

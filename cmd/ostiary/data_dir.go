@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/ostiary/ostiary/app/postgres"
 	"github.com/ostiary/ostiary/app/secret"
 )
 
@@ -44,13 +46,13 @@ func defaultDataDir() string {
 	return filepath.Join(home, ".local", "share", "ostiary", "dev")
 }
 
-func openDataDir(path string, reset bool) (*dataDir, error) {
+func openDataDir(ctx context.Context, path string, reset bool) (*dataDir, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
 	if reset {
-		if err := clearDataDir(path); err != nil {
+		if err := clearDataDir(ctx, path); err != nil {
 			return nil, err
 		}
 	}
@@ -65,7 +67,7 @@ func openDataDir(path string, reset bool) (*dataDir, error) {
 }
 
 // clearDataDir removes a data directory of ours. Anything else is left alone: a mistyped path must not cost a home directory.
-func clearDataDir(path string) error {
+func clearDataDir(ctx context.Context, path string) error {
 	entries, err := os.ReadDir(path)
 	if errors.Is(err, fs.ErrNotExist) || (err == nil && len(entries) == 0) {
 		return nil
@@ -75,6 +77,10 @@ func clearDataDir(path string) error {
 	}
 	if _, err := os.Stat(filepath.Join(path, dataMarker)); err != nil {
 		return fmt.Errorf("reset: %s was not made by ostiary dev; remove it yourself if you mean it", path)
+	}
+	// The cluster may live elsewhere, when the server's account cannot reach path.
+	if err := postgres.Reset(ctx, postgres.Options{DataDir: filepath.Join(path, "postgres")}); err != nil {
+		return fmt.Errorf("reset: %w", err)
 	}
 	if err := os.RemoveAll(path); err != nil {
 		return fmt.Errorf("reset: %w", err)

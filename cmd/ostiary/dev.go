@@ -50,7 +50,7 @@ func devCommand() *cobra.Command {
 // dev runs the whole product on loopback until ctx ends.
 func dev(ctx context.Context, o devOptions) error {
 	log := newLogger(slog.LevelWarn, true)
-	home, err := openDataDir(o.dataDir, o.reset)
+	home, err := openDataDir(ctx, o.dataDir, o.reset)
 	if err != nil {
 		return err
 	}
@@ -190,11 +190,16 @@ func startPostgres(ctx context.Context, home *dataDir, cfg *config.Config, log *
 	if cfg.DatabaseURL != "" && cfg.MigrateDatabaseURL != "" {
 		return nil, nil //nolint:nilnil // no server of ours to stop
 	}
-	server, err := postgres.Start(ctx, postgres.Options{
+	// A server ends with the context it was started under. Ctrl-C must not end this one before the requests under way do.
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	unhook := context.AfterFunc(ctx, end)
+	server, err := postgres.Start(life, postgres.Options{
 		URL: cfg.DatabaseURL, DataDir: home.postgres(), Logger: log, Now: clock.System,
 		OwnerPassword: home.secrets.OwnerPassword, AppPassword: home.secrets.AppPassword,
 	})
+	unhook()
 	if err != nil {
+		end()
 		return nil, err
 	}
 	roles, err := server.EnsureRoles(ctx, databaseName(cfg.DatabaseURL))

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ostiary/ostiary/app"
+	"github.com/ostiary/ostiary/app/clock"
+	"github.com/ostiary/ostiary/app/config"
+	"github.com/ostiary/ostiary/app/scope"
+	"github.com/ostiary/ostiary/tenants/apply"
+)
+
+func applyCommand() *cobra.Command {
+	var yes, dryRun, example bool
+	cmd := &cobra.Command{
+		Use:   "apply FILE.yaml",
+		Short: "Make a tenant equal to a file: print what would change, ask, do it",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if example {
+				_, err := cmd.OutOrStdout().Write(apply.DemoSource())
+				return err
+			}
+			if len(args) == 0 {
+				return errors.New("name the file to apply, or print one to start from with --example")
+			}
+			cfg, err := loadConfig(config.Config.RequireServe)
+			if err != nil {
+				return err
+			}
+			a, err := app.New(cmd.Context(), app.Deps{Config: cfg, Logger: newLogger(cfg.LogLevel, true), Now: clock.System})
+			if err != nil {
+				return err
+			}
+			defer a.Close()
+			ask := confirm(cmd.InOrStdin(), cmd.OutOrStdout(), yes, dryRun)
+			return applyFile(operator(cmd.Context()), a, args[0], cmd.OutOrStdout(), ask)
+		},
+	}
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "print what would change and stop")
+	cmd.Flags().BoolVar(&example, "example", false, "print a tenant file to start from")
+	return cmd
+}
+
+// operator is the context of the command line: it acts for whoever runs the process.
+func operator(ctx context.Context) context.Context {
+	return scope.WithActor(ctx, scope.Actor{Kind: scope.ActorOperator, ID: "command line"})
+}
+
+// confirm asks whether to go on; --yes answers, --dry-run declines.
+func confirm(in io.Reader, out io.Writer, yes, dryRun bool) func() bool {
+	return func() bool {
+		if yes || dryRun {
+			return yes && !dryRun
+		}
+		_, _ = fmt.Fprint(out, "Apply these changes? [y/N] ") // a terminal that is gone answers no below
+		answer, err := bufio.NewReader(in).ReadString('\n')
+		answer = strings.ToLower(strings.TrimSpace(answer))
+		return err == nil && (answer == "y" || answer == "yes")
+	}
+}
+
+// applyFile plans, prints, asks and applies.
+func applyFile(ctx context.Context, a *app.App, path string, out io.Writer, ask func() bool) error {
+	file, err := apply.ParseFile(path)
+	if err != nil {
+		return fmt.Errorf("%s:\n%w", path, err)
+	}
+	return applyTenant(ctx, a, file, out, ask)
+}
+
+func applyTenant(ctx context.Context, a *app.App, file apply.File, out io.Writer, ask func() bool) error {
+	applier := a.Applier()
+	plan, err := applier.Plan(ctx, file)
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Fprint(out, plan); err != nil {
+		return err
+	}
+	if plan.Empty() || !ask() {
+		return nil
+	}
+	result, err := applier.Apply(ctx, plan)
+	if err != nil {
+		return err
+	}
+	for _, s := range result.ClientSecrets {
+		_, err := fmt.Fprintf(out, "Secret of client %s in %s, shown this once: %s\n", s.ClientID, s.Environment, s.Secret)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,102 @@
+package clients
+
+import (
+	"bytes"
+	"context"
+	"slices"
+
+	"github.com/ostiary/ostiary/app/errs"
+	"github.com/ostiary/ostiary/app/secret"
+	"github.com/ostiary/ostiary/tenants/apply"
+)
+
+// Preregistered keeps the clients that a tenant file names. It implements apply.Clients.
+type Preregistered struct{ store *Store }
+
+// NewPreregistered returns a Preregistered.
+func NewPreregistered(s *Store) *Preregistered { return &Preregistered{store: s} }
+
+// Diff says for each client what Upsert would do.
+func (p *Preregistered) Diff(ctx context.Context, files []apply.Client) ([]apply.ClientDiff, error) {
+	ids := make([]string, 0, len(files))
+	for _, f := range files {
+		ids = append(ids, f.ID)
+	}
+	known, err := p.store.byID(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	diffs := make([]apply.ClientDiff, 0, len(files))
+	for _, f := range files {
+		have, ok := known[f.ID]
+		if !ok {
+			diffs = append(diffs, apply.ClientDiff{Missing: true})
+			continue
+		}
+		if have.Source != SourcePreregistered {
+			return nil, errs.New(errs.Conflict, "A client that registered itself already has the id "+f.ID+".")
+		}
+		diffs = append(diffs, apply.ClientDiff{Changed: changesOf(have, f)})
+	}
+	return diffs, nil
+}
+
+func changesOf(have Client, f apply.Client) []string {
+	want := clientOf(f)
+	var changed []string
+	for _, part := range []struct {
+		name string
+		same bool
+	}{
+		{"name", have.Name == want.Name},
+		{"redirect addresses", slices.Equal(have.RedirectURIs, want.RedirectURIs)},
+		{"grant types", slices.Equal(have.GrantTypes, want.GrantTypes)},
+		{"authentication", have.AuthMethod == want.AuthMethod},
+		{"secret", f.Secret == "" || hasSecret(have.SecretHashes, f.Secret)},
+	} {
+		if !part.same {
+			changed = append(changed, part.name)
+		}
+	}
+	return changed
+}
+
+// Upsert makes a stored client equal to f. It returns the secret it made when f asks for one and names none.
+func (p *Preregistered) Upsert(ctx context.Context, f apply.Client) (string, error) {
+	known, err := p.store.byID(ctx, []string{f.ID})
+	if err != nil {
+		return "", err
+	}
+	want, made := clientOf(f), ""
+	if want.AuthMethod == AuthSecret {
+		have := known[f.ID]
+		switch {
+		case f.Secret != "" && !hasSecret(have.SecretHashes, f.Secret):
+			want.SecretHashes = [][]byte{secret.Hash(f.Secret)}
+		case f.Secret == "" && len(have.SecretHashes) == 0:
+			made = "ocs_" + secret.NewToken()
+			want.SecretHashes = [][]byte{secret.Hash(made)}
+		default:
+			want.SecretHashes = have.SecretHashes
+		}
+	}
+	return made, p.store.Upsert(ctx, want)
+}
+
+func clientOf(f apply.Client) Client {
+	c := Client{
+		ID: f.ID, Source: SourcePreregistered, Name: f.Name, RedirectURIs: f.RedirectURIs, GrantTypes: f.GrantTypes, AuthMethod: AuthNone,
+	}
+	if f.Auth == apply.AuthSecret {
+		c.AuthMethod = AuthSecret
+	}
+	if len(c.GrantTypes) == 0 {
+		c.GrantTypes = []string{GrantAuthorizationCode, GrantRefreshToken}
+	}
+	return c
+}
+
+func hasSecret(hashes [][]byte, presented string) bool {
+	want := secret.Hash(presented)
+	return slices.ContainsFunc(hashes, func(h []byte) bool { return bytes.Equal(h, want) })
+}
