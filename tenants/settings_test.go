@@ -1,0 +1,68 @@
+package tenants_test
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/ostiary/ostiary/tenants"
+)
+
+func TestSettings_ChoicesAreStoredAsPeopleWriteThem(t *testing.T) {
+	t.Parallel()
+	idle, off := tenants.Duration(30*24*time.Hour), false
+	text, err := json.Marshal(tenants.SettingChoices{RefreshIdle: &idle, DynamicRegistration: &off})
+	if err != nil || string(text) != `{"refresh_idle":"30d","dynamic_registration":false}` {
+		t.Fatalf("stored as %s, %v", text, err)
+	}
+	var back tenants.SettingChoices
+	if err := json.Unmarshal(text, &back); err != nil {
+		t.Fatal(err)
+	}
+	s := back.WithDefaults()
+	want := tenants.DefaultSettings()
+	want.DynamicRegistration = false
+	if s != want {
+		t.Errorf("effective %+v", s)
+	}
+}
+
+func TestDuration_Text(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]time.Duration{
+		"90s": 90 * time.Second, "10m": 10 * time.Minute, "1h30m": 90 * time.Minute, "30d": 720 * time.Hour, "365d": 8760 * time.Hour,
+	} {
+		var d tenants.Duration
+		if err := d.UnmarshalText([]byte(text)); err != nil || time.Duration(d) != want {
+			t.Errorf("%q is %v, %v", text, d, err)
+		}
+		var again tenants.Duration
+		if err := again.UnmarshalText([]byte(d.String())); err != nil || again != d {
+			t.Errorf("%q is written %q, which is %v, %v", text, d, again, err)
+		}
+	}
+	for _, text := range []string{"", "1", "d", "-1d", "1.5d", "99999999d", "1y", "ten"} {
+		var d tenants.Duration
+		if err := d.UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q is %v, want an error", text, d)
+		}
+	}
+}
+
+func TestSettings_Validate(t *testing.T) {
+	t.Parallel()
+	long, short := tenants.Duration(400*24*time.Hour), tenants.Duration(time.Second)
+	choices := tenants.SettingChoices{AccessTokenLifetime: &short, RefreshGrace: &short, SessionIdle: &long}
+	found := map[string]bool{}
+	for _, p := range choices.Validate() {
+		found[p.Path] = true
+	}
+	for _, path := range []string{"access_token_lifetime", "refresh_grace", "session_idle"} {
+		if !found[path] {
+			t.Errorf("no problem with %s: %v", path, found)
+		}
+	}
+	if problems := (tenants.SettingChoices{}).Validate(); len(problems) != 0 {
+		t.Errorf("the defaults have problems: %v", problems)
+	}
+}
