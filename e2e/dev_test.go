@@ -68,7 +68,7 @@ func knows(t *testing.T, issuer, clientID, redirect string) bool {
 	t.Helper()
 	query := url.Values{
 		"response_type": {"code"}, "client_id": {clientID}, "redirect_uri": {redirect}, "state": {"s"},
-		"code_challenge": {"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"}, "code_challenge_method": {"S256"},
+		"code_challenge": {codeChallenge}, "code_challenge_method": {"S256"},
 	}
 	noRedirects := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	response, err := noRedirects.Get(discoverAt(t, issuer).AuthorizationEndpoint + "?" + query.Encode())

@@ -43,6 +43,7 @@ func (p consentPage) box(scope string) (scopeBox, bool) {
 // choice is what a person decides on the consent page.
 type choice struct {
 	approve bool
+	preset  string   // all or read; otherwise custom, if the page has presets
 	scopes  []string // exactly these; nil leaves what is ticked
 }
 
@@ -84,10 +85,22 @@ func (tb *tab) toConsent(authorizeURL string) consentPage {
 		`.map(b => ({value: b.value, checked: b.type === 'hidden' || b.checked, type: b.type}))})`)
 }
 
+// click clicks an element wherever it is on the page: a checkbox may be drawn by its label.
+func (tb *tab) click(selector string) {
+	tb.t.Helper()
+	tb.run(chromedp.Evaluate[chromedp.Void]("document.querySelector(" + quote(selector) + ").click()"))
+}
+
 // decide ticks and presses as chosen, and returns the redirect to the client.
 func (tb *tab) decide(p consentPage, c choice) *url.URL {
 	tb.t.Helper()
+	if c.preset != "" {
+		tb.click(`input[name="preset"][value="` + c.preset + `"]`)
+	}
 	if c.scopes != nil {
+		if eval[bool](tb, `!!document.querySelector('input[name="preset"]')`) {
+			tb.click(`input[name="preset"][value="custom"]`)
+		}
 		for _, wanted := range c.scopes {
 			if _, ok := p.box(wanted); !ok {
 				tb.t.Fatalf("the consent page does not offer %s, only %+v", wanted, p.Scopes)
@@ -95,8 +108,7 @@ func (tb *tab) decide(p consentPage, c choice) *url.URL {
 		}
 		for _, box := range p.Scopes {
 			if box.Checked != slices.Contains(c.scopes, box.Value) {
-				tb.run(chromedp.Evaluate[chromedp.Void](`document.querySelector('input[name="scope"][value="' + CSS.escape(` +
-					quote(box.Value) + `) + '"]').click()`))
+				tb.click(`input[name="scope"][value="` + box.Value + `"]`)
 			}
 		}
 	}

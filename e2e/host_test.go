@@ -3,12 +3,20 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
+)
+
+// The example of RFC 7636 appendix B.
+const (
+	codeVerifier  = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+	codeChallenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
 )
 
 // host is an AI host's callback, as a server on loopback.
@@ -45,7 +53,7 @@ func (h *host) authorizeURL(t *testing.T, change url.Values) string {
 	t.Helper()
 	query := url.Values{
 		"response_type": {"code"}, "client_id": {h.clientID}, "redirect_uri": {h.callback}, "state": {"state-of-the-host"},
-		"code_challenge": {"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"}, "code_challenge_method": {"S256"},
+		"code_challenge": {codeChallenge}, "code_challenge_method": {"S256"},
 		"resource": {shared.server.MCPURL}, "scope": {"data:read profiles:read signals:write segments:delete"},
 	}
 	for name, values := range change {
@@ -54,8 +62,8 @@ func (h *host) authorizeURL(t *testing.T, change url.Values) string {
 	return discover(t).AuthorizationEndpoint + "?" + query.Encode()
 }
 
-// expectCode waits for the browser to arrive at the callback with a code, the state and the issuer.
-func (h *host) expectCode(t *testing.T) {
+// expectCode waits for the browser to arrive at the callback with a code, the state and the issuer, and returns the code.
+func (h *host) expectCode(t *testing.T) string {
 	t.Helper()
 	var answer url.Values
 	if !poll(stepTimeout, func() bool {
@@ -70,4 +78,25 @@ func (h *host) expectCode(t *testing.T) {
 	if answer.Get("code") == "" || state != "state-of-the-host" || iss != shared.server.Issuer {
 		t.Errorf("the host got code %t, state %q, iss %q", answer.Get("code") != "", state, iss)
 	}
+	return answer.Get("code")
+}
+
+// redeem exchanges the code that arrived and returns the scopes granted.
+func (h *host) redeem(t *testing.T) []string {
+	t.Helper()
+	response, err := http.PostForm(discover(t).TokenEndpoint, url.Values{
+		"grant_type": {"authorization_code"}, "code": {h.expectCode(t)}, "client_id": {h.clientID},
+		"redirect_uri": {h.callback}, "resource": {shared.server.MCPURL}, "code_verifier": {codeVerifier},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var token struct {
+		Scope string `json:"scope"`
+	}
+	if err := json.NewDecoder(response.Body).Decode(&token); err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("token: %s (%v)", response.Status, err)
+	}
+	return strings.Fields(token.Scope)
 }

@@ -120,7 +120,30 @@ func TestConsent_WorksWithoutScript(t *testing.T) {
 	tb := newTab(t, withoutScript())
 	p := tb.toConsent(host.authorizeURL(t, nil))
 	tb.decide(p, approveOnly(allowedScope))
-	host.expectCode(t)
+	if got := host.redeem(t); !slices.Equal(got, []string{allowedScope}) {
+		t.Errorf("ticked %s only, granted %q", allowedScope, got)
+	}
+}
+
+// "All" and "Read only" are shortcuts that never include what destroys.
+func TestConsent_PresetsNeverIncludeTheDestructive(t *testing.T) {
+	t.Parallel()
+	for preset, wanted := range map[string][]string{
+		"all":  {"data:read", "profiles:read", "signals:write"},
+		"read": {"data:read", "profiles:read"},
+	} {
+		t.Run(preset, func(t *testing.T) {
+			t.Parallel()
+			host := newHost(t)
+			tb := newTab(t)
+			tb.decide(tb.toConsent(host.authorizeURL(t, nil)), choice{approve: true, preset: preset})
+			got := host.redeem(t)
+			slices.Sort(got)
+			if !slices.Equal(got, wanted) {
+				t.Errorf("granted %q, want %q", got, wanted)
+			}
+		})
+	}
 }
 
 // Browsers hold redirects after a form post to the page's form-action: the page must let the host's callback through.
@@ -164,6 +187,9 @@ func TestConsent_WorksWithTheKeyboard(t *testing.T) {
 	host := newHost(t)
 	tb := newTab(t)
 	tb.toConsent(host.authorizeURL(t, nil))
+	if eval[bool](tb, `!!document.querySelector('input[name="preset"]')`) {
+		tb.click(`input[name="preset"][value="custom"]`)
+	}
 	reached := tb.walk()
 	for _, wanted := range []string{"scope=" + allowedScope, "decision=approve", "decision=deny"} {
 		if !slices.Contains(reached, wanted) {
