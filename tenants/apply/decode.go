@@ -49,6 +49,9 @@ func (d *decoder) value(path string, node ast.Node, into reflect.Value) {
 }
 
 func (d *decoder) note(path string, node ast.Node) {
+	if m, ok := node.(*ast.MappingNode); ok && len(m.Values) > 0 && !m.IsFlowStyle {
+		node = m.Values[0].Key // a block mapping's own token is a colon
+	}
 	if t := node.GetToken(); t != nil && t.Position != nil {
 		d.places[path] = place{t.Position.Line, t.Position.Column}
 	}

@@ -89,7 +89,7 @@ func invalid(at place, msg string) error {
 	return &InvalidError{Problems: []Problem{{Line: at.line, Column: at.column, Msg: msg}}}
 }
 
-// deep reports whether flow collections nest deeper than any tenant file does: the parser recurses into them.
+// deep reports whether collections nest deeper in one line than any tenant file's do: the parser recurses into them.
 func deep(text []byte) bool {
 	depth := 0
 	for _, c := range text {
@@ -103,7 +103,8 @@ func deep(text []byte) bool {
 		}
 	}
 	for line := range bytes.Lines(text) {
-		if dashes := bytes.Count(line, []byte("- ")); dashes > maxNesting && len(bytes.Trim(line, "- \t\r\n")) == 0 {
+		indicators := line[:len(line)-len(bytes.TrimLeft(line, "-?: \t"))]
+		if len(indicators)-bytes.Count(indicators, []byte(" ")) > maxNesting {
 			return true
 		}
 	}
