@@ -7,7 +7,7 @@ import (
 	"golang.org/x/net/html"
 )
 
-// voids are the elements without an end tag.
+// void tells whether an element has no end tag.
 func void(tag string) bool {
 	switch tag {
 	case "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr":
@@ -16,7 +16,7 @@ func void(tag string) bool {
 	return false
 }
 
-// inlineSVG tells whether an element inside svg is written closed by itself.
+// selfClosing tells whether a start tag is all there is of its element; shapes inside svg are written so.
 func selfClosing(tok html.Token) bool { return tok.Type == html.SelfClosingTagToken || void(tok.Data) }
 
 // Pretty prints one tag or text a line, indented by depth, so that a golden's diff can be read.
