@@ -64,6 +64,10 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	target, ok := f.pattern.Locate(r)
+	if !ok && f.pattern.Owns(r.URL.Path) {
+		bareNotFound(w, r)
+		return
+	}
 	if !ok || (f.pattern.ByHost() && strings.EqualFold(r.Host, f.dashboardHost)) {
 		f.rest.ServeHTTP(w, r)
 		return

@@ -108,3 +108,8 @@ func (p Pattern) issuer(slug string) string { return p.scheme + "://" + p.host +
 
 // ByHost reports whether issuers have hosts of their own, so that the dashboard's host is told apart by name.
 func (p Pattern) ByHost() bool { return p.pathBefore == "" }
+
+// Owns reports whether a path can only be an issuer's, so that one which is nobody's is simply not found.
+func (p Pattern) Owns(path string) bool {
+	return p.pathBefore != "" && (strings.HasPrefix(path, p.pathBefore) || strings.HasPrefix(path, "/.well-known/"))
+}
