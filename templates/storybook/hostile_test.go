@@ -77,7 +77,7 @@ func TestPages_EscapeHostileStringsInEveryField(t *testing.T) {
 func TestPages_RefuseHostileURLsInEveryField(t *testing.T) {
 	t.Parallel()
 	for _, evil := range []string{
-		"javascript:alert(1)", "JaVaScRiPt:alert(1)", " javascript:alert(1)", "java\nscript:alert(1)", "\x01javascript:alert(1)",
+		"javascript:alert(1)", "javascript://evil.example/%0aalert(1)", "JaVaScRiPt:alert(1)", " javascript:alert(1)", "java\nscript:alert(1)", "\x01javascript:alert(1)",
 		"data:text/html,<script>alert(1)</script>", "data:text/html;base64,PHNjcmlwdD4=", "vbscript:x", "blob:https://x/1",
 		"//evil.example/x", `/\evil.example/x`, `\\evil.example/x`, "https:evil.example", "https://user:pass@evil.example/",
 		"file:///etc/passwd", "about:blank", "view-source:https://evil.example",
