@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"encoding/base64"
 	"log/slog"
 	"net"
@@ -18,8 +19,6 @@ import (
 	"github.com/ostiary/ostiary/tenants"
 	"github.com/ostiary/ostiary/tenants/apply"
 	"github.com/ostiary/ostiary/tenants/tenanttest"
-
-	"context"
 )
 
 // Stack is a running Ostiary with the demo tenant and its neighbour.
@@ -30,6 +29,7 @@ type Stack struct {
 	Server   *httptest.Server
 	URL      string // of the dashboard; issuers are below it
 	Database apptest.DB
+	Cable    *Cable // between the server and Postgres; the World is connected directly
 }
 
 type options struct {
@@ -66,9 +66,10 @@ func New(t testing.TB, opts ...Option) *Stack {
 	s := &Stack{Database: apptest.Database(t)}
 	_, port, _ := net.SplitHostPort(ln.Addr().String())
 	s.URL = "http://localhost:" + port
+	s.Cable = newCable(t, s.Database.AppURL)
 	key := secret.Bytes(secret.KeySize)
 	s.Config = config.Config{
-		URL: s.URL, IssuerPattern: "{url}/i/{environment}", DatabaseURL: s.Database.AppURL,
+		URL: s.URL, IssuerPattern: "{url}/i/{environment}", DatabaseURL: s.Cable.URL,
 		MasterKey: base64.StdEncoding.EncodeToString(key), DatabaseMaxConns: 16,
 	}
 	ring, err := secret.NewKeyring(key)
