@@ -39,12 +39,12 @@ func (g *Gate) guard(next http.Handler) http.Handler {
 		if !ok {
 			return
 		}
-		out := r.WithContext(withIdentity(r.Context(), id))
+		out := r.WithContext(context.WithValue(r.Context(), passageKey{}, &passage{identity: id}))
 		out.Header = r.Header.Clone()
 		stripInbound(out.Header)
 		out.Trailer = nil
 		if r.Method == http.MethodPost {
-			g.servePost(w, out, v, next)
+			g.servePost(w, out, v, id, next)
 			return
 		}
 		// A body here could only be for a server that reads one where it should not.
@@ -64,7 +64,6 @@ func (g *Gate) authenticate(w http.ResponseWriter, r *http.Request, v *view) (*I
 			"Access tokens are accepted in the Authorization header only"})
 		return nil, false
 	}
-	site := v.spellingFor(r.Host, r.URL.EscapedPath())
 	token, problem := bearer(r.Header.Values("Authorization"))
 	var id *Identity
 	if problem == nil && token != "" {
@@ -78,15 +77,22 @@ func (g *Gate) authenticate(w http.ResponseWriter, r *http.Request, v *view) (*I
 		g.unavailable(w, r, problem)
 	case problem != nil:
 		g.log.InfoContext(r.Context(), "access token refused", "reason", reason.Error())
-		c := challenge{code: codeInvalidToken, description: reason.Error(), scopes: v.baseline, metadataURL: site.metadataURL}
-		w.Header().Set("WWW-Authenticate", c.header())
-		writeJSON(w, http.StatusUnauthorized, oauthError{codeInvalidToken, reason.Error()})
+		challenged(w, r, v, challenge{code: codeInvalidToken, description: reason.Error()})
 	default:
-		c := challenge{scopes: v.baseline, metadataURL: site.metadataURL}
-		w.Header().Set("WWW-Authenticate", c.header())
-		writeJSON(w, http.StatusUnauthorized, oauthError{"unauthorized", "This MCP server needs an access token"})
+		challenged(w, r, v, challenge{})
 	}
 	return nil, false
+}
+
+// challenged answers 401 and says where to get a token, and what to ask for to begin with.
+func challenged(w http.ResponseWriter, r *http.Request, v *view, c challenge) {
+	body := oauthError{c.code, c.description}
+	if c.code == "" {
+		body = oauthError{"unauthorized", "This MCP server needs an access token"}
+	}
+	c.scopes, c.metadataURL = v.baseline, v.spellingFor(r.Host, r.URL.EscapedPath()).metadataURL
+	w.Header().Set("WWW-Authenticate", c.header())
+	writeJSON(w, http.StatusUnauthorized, body)
 }
 
 // unavailable answers when nobody can tell whether the token is good. Not 401: the client would throw the token away.
@@ -132,7 +138,7 @@ func bearer(values []string) (string, error) {
 }
 
 // servePost inspects and judges a body before it goes on.
-func (g *Gate) servePost(w http.ResponseWriter, r *http.Request, v *view, next http.Handler) {
+func (g *Gate) servePost(w http.ResponseWriter, r *http.Request, v *view, id *Identity, next http.Handler) {
 	raw, err := g.readBody(w, r)
 	var b body
 	if err == nil {
@@ -149,22 +155,19 @@ func (g *Gate) servePost(w http.ResponseWriter, r *http.Request, v *view, next h
 	if err != nil {
 		return // the client is gone
 	}
-	id, _ := r.Context().Value(identityKey{}).(*Identity)
 	if !g.permit(w, r, v, b, id) {
 		return
 	}
 	r.Body, r.ContentLength, r.TransferEncoding = io.NopCloser(bytes.NewReader(raw)), int64(len(raw)), nil
 	// Lets the transport send it again when an idle connection turns out to be closed.
 	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil }
-	r = r.WithContext(context.WithValue(r.Context(), messageIDKey{}, b.id()))
+	passageFrom(r.Context()).message = b.id()
 	var filter *listFilter
 	if b.has(methodList) {
 		filter = g.filterFor(v, id, r.Method)
 	}
 	g.forward(w, r, next, filter)
 }
-
-type messageIDKey struct{}
 
 // readBody reads a JSON body of bounded size from a client that may be slow on purpose.
 func (g *Gate) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
@@ -198,12 +201,14 @@ func isJSON(h http.Header) bool {
 	if len(types) != 1 {
 		return false
 	}
-	media, params, err := mime.ParseMediaType(types[0])
-	if err != nil || media != "application/json" {
-		return false
-	}
-	if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
-		return false
+	if types[0] != "application/json" {
+		media, params, err := mime.ParseMediaType(types[0])
+		if err != nil || media != "application/json" {
+			return false
+		}
+		if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
+			return false
+		}
 	}
 	for _, encoding := range h.Values("Content-Encoding") {
 		if encoding != "" && !strings.EqualFold(encoding, "identity") {

@@ -23,19 +23,26 @@ type Identity struct {
 	audience  []string
 }
 
-type identityKey struct{}
+// passage is what the gate notes of one request for what lies below it.
+type passage struct {
+	identity *Identity
+	message  []byte // id of the only JSON-RPC message, for an error that is found later
+}
+
+type passageKey struct{}
+
+func passageFrom(ctx context.Context) *passage {
+	p, _ := ctx.Value(passageKey{}).(*passage)
+	return p
+}
 
 // IdentityFrom returns who makes the request that ctx belongs to. It is there below Middleware and nowhere else.
 func IdentityFrom(ctx context.Context) (Identity, bool) {
-	id, ok := ctx.Value(identityKey{}).(*Identity)
-	if !ok {
+	p := passageFrom(ctx)
+	if p == nil {
 		return Identity{}, false
 	}
-	return *id, true
-}
-
-func withIdentity(ctx context.Context, id *Identity) context.Context {
-	return context.WithValue(ctx, identityKey{}, id)
+	return *p.identity, true
 }
 
 // Headers that tell the MCP server behind the gate who calls. Inbound copies are always removed.
@@ -64,16 +71,39 @@ func setIdentity(h http.Header, id *Identity) {
 // MCP forbids passing it on), identity headers, a second HTTP method, a protocol switch past the inspection.
 func stripInbound(h http.Header) {
 	for name := range h {
-		// WSGI and CGI servers read Ostiary_User and Ostiary-User as the same variable.
-		switch plain := strings.ReplaceAll(strings.ToLower(name), "_", "-"); {
-		case strings.HasPrefix(plain, "ostiary-"):
+		if foldsHeader(name, "ostiary-", true) {
 			delete(h, name)
-		case plain == "authorization", plain == "proxy-authorization",
-			plain == "connection", plain == "upgrade", plain == "http2-settings", plain == "origin",
-			plain == "x-http-method", plain == "x-http-method-override", plain == "x-method-override":
-			delete(h, name)
+			continue
+		}
+		for _, unwanted := range [...]string{"authorization", "proxy-authorization", "connection", "upgrade", "http2-settings", "origin",
+			"x-http-method", "x-http-method-override", "x-method-override"} {
+			if foldsHeader(name, unwanted, false) {
+				delete(h, name)
+				break
+			}
 		}
 	}
+}
+
+// foldsHeader compares a header name with a lower-case one as WSGI and CGI servers do, for which Ostiary_User and Ostiary-User
+// are the same variable.
+func foldsHeader(name, lower string, prefix bool) bool {
+	if len(name) < len(lower) || !prefix && len(name) != len(lower) {
+		return false
+	}
+	for i := range len(lower) {
+		c := name[i]
+		switch {
+		case c >= 'A' && c <= 'Z':
+			c += 'a' - 'A'
+		case c == '_':
+			c = '-'
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // headerSafe reports whether s can be a header value as it is: printable ASCII without surrounding spaces.

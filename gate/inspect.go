@@ -289,22 +289,21 @@ func checkMirror(h http.Header, b body) error {
 	if len(methods) == 0 && len(names) == 0 {
 		return nil
 	}
-	mismatch := &refusal{status: http.StatusBadRequest, code: rpcHeaderMismatch, id: b.id()}
+	mismatch := func(what string) error {
+		return &refusal{status: http.StatusBadRequest, code: rpcHeaderMismatch, id: b.id(), message: "Header mismatch: " + what}
+	}
 	if len(methods) > 1 || len(names) > 1 || b.batch {
-		mismatch.message = "Header mismatch: Mcp-Method and Mcp-Name describe exactly one message"
-		return mismatch
+		return mismatch("Mcp-Method and Mcp-Name describe exactly one message")
 	}
 	m := b.messages[0]
 	if len(methods) == 1 && methods[0] != m.method {
-		mismatch.message = "Header mismatch: Mcp-Method does not match the body"
-		return mismatch
+		return mismatch("Mcp-Method does not match the body")
 	}
 	if len(names) == 0 || targetKey(m.method) == "" {
 		return nil
 	}
 	if name, ok := decodeHeader(names[0]); !ok || name != m.target {
-		mismatch.message = "Header mismatch: Mcp-Name does not match the body"
-		return mismatch
+		return mismatch("Mcp-Name does not match the body")
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -23,8 +24,8 @@ func checkJSON(b []byte, maxDepth int) error {
 	if !utf8.Valid(b) {
 		return errJSONText
 	}
-	c := jsonChecker{b: b, maxDepth: maxDepth}
-	c.keys = c.room[:0]
+	var room [32]span // more keys than open objects of most bodies have
+	c := jsonChecker{b: b, maxDepth: maxDepth, keys: room[:0]}
 	if err := c.value(0); err != nil {
 		return err
 	}
@@ -39,9 +40,11 @@ type jsonChecker struct {
 	b        []byte
 	i        int
 	maxDepth int
-	keys     [][]byte // of the objects that are open, innermost last
-	room     [32][]byte
+	keys     []span // of the objects that are open, innermost last
 }
+
+// span is where a quoted key stands.
+type span struct{ start, end int }
 
 func (c *jsonChecker) space() {
 	for c.i < len(c.b) && (c.b[c.i] == ' ' || c.b[c.i] == '\t' || c.b[c.i] == '\n' || c.b[c.i] == '\r') {
@@ -121,11 +124,10 @@ func (c *jsonChecker) object(depth int) error {
 		if err != nil {
 			return err
 		}
-		name, ok := unquote(key)
-		if !ok {
+		if loneSurrogate(c.b[key.start:key.end]) {
 			return errJSONText
 		}
-		if seen, err = c.remember(base, seen, name); err != nil {
+		if seen, err = c.remember(base, seen, key); err != nil {
 			return err
 		}
 		if !c.next(':') {
@@ -144,50 +146,68 @@ func (c *jsonChecker) object(depth int) error {
 }
 
 // remember notes a key of the innermost object, in the list while there are few, in seen once there are many.
-func (c *jsonChecker) remember(base int, seen map[string]struct{}, name []byte) (map[string]struct{}, error) {
+func (c *jsonChecker) remember(base int, seen map[string]struct{}, key span) (map[string]struct{}, error) {
 	if seen == nil {
 		for _, known := range c.keys[base:] {
-			if bytes.Equal(known, name) {
+			if c.sameKey(known, key) {
 				return nil, errJSONDuplicate
 			}
 		}
-		c.keys = append(c.keys, name)
+		c.keys = append(c.keys, key)
 		if len(c.keys)-base <= manyKeys {
 			return nil, nil
 		}
 		seen = make(map[string]struct{}, 4*manyKeys)
 		for _, known := range c.keys[base:] {
-			seen[string(known)] = struct{}{}
+			seen[c.name(known)] = struct{}{}
 		}
 		return seen, nil
 	}
-	if _, known := seen[string(name)]; known {
+	name := c.name(key)
+	if _, known := seen[name]; known {
 		return seen, errJSONDuplicate
 	}
-	seen[string(name)] = struct{}{}
+	seen[name] = struct{}{}
 	return seen, nil
 }
 
-// text consumes a string and returns it as it stands, quotes included.
-func (c *jsonChecker) text() ([]byte, error) {
+// sameKey compares keys as the text they stand for.
+func (c *jsonChecker) sameKey(a, b span) bool {
+	ka, kb := c.b[a.start:a.end], c.b[b.start:b.end]
+	if bytes.Equal(ka, kb) {
+		return true
+	}
+	if bytes.IndexByte(ka, '\\') < 0 && bytes.IndexByte(kb, '\\') < 0 {
+		return false
+	}
+	return c.name(a) == c.name(b)
+}
+
+func (c *jsonChecker) name(key span) string {
+	name, _ := unquote(c.b[key.start:key.end]) // it has no lone surrogate, which is all that could fail
+	return string(name)
+}
+
+// text consumes a string and returns where it stands, quotes included.
+func (c *jsonChecker) text() (span, error) {
 	if c.i >= len(c.b) || c.b[c.i] != '"' {
-		return nil, errJSONSyntax
+		return span{}, errJSONSyntax
 	}
 	start := c.i
 	for c.i++; c.i < len(c.b); c.i++ {
 		switch ch := c.b[c.i]; {
 		case ch == '"':
 			c.i++
-			return c.b[start:c.i], nil
+			return span{start, c.i}, nil
 		case ch < ' ':
-			return nil, errJSONSyntax
+			return span{}, errJSONSyntax
 		case ch == '\\':
 			if err := c.escape(); err != nil {
-				return nil, err
+				return span{}, err
 			}
 		}
 	}
-	return nil, errJSONSyntax
+	return span{}, errJSONSyntax
 }
 
 // escape checks what follows a backslash and stops on its last byte.
@@ -236,7 +256,7 @@ func (c *jsonChecker) number() error {
 }
 
 func (c *jsonChecker) byteIn(set string) bool {
-	if c.i < len(c.b) && bytes.IndexByte([]byte(set), c.b[c.i]) >= 0 {
+	if c.i < len(c.b) && strings.IndexByte(set, c.b[c.i]) >= 0 {
 		c.i++
 		return true
 	}
@@ -347,7 +367,7 @@ func skipValue(b []byte, i int) int {
 			}
 		}
 	default:
-		for i < len(b) && bytes.IndexByte([]byte(",]} \t\r\n"), b[i]) < 0 {
+		for i < len(b) && strings.IndexByte(",]} \t\r\n", b[i]) < 0 {
 			i++
 		}
 		return i

@@ -57,9 +57,7 @@ func (g *Gate) proxy(upstream *url.URL) http.Handler {
 			target.RawQuery = joinQuery(upstream.RawQuery, pr.In.URL.RawQuery)
 			pr.Out.URL, pr.Out.Host = &target, "" // MCP servers on loopback insist on their own Host
 			pr.SetXForwarded()
-			if id, ok := IdentityFrom(pr.In.Context()); ok {
-				setIdentity(pr.Out.Header, &id)
-			}
+			setIdentity(pr.Out.Header, passageFrom(pr.In.Context()).identity)
 		},
 		Transport:      g.transport,
 		FlushInterval:  -1, // events must not wait
@@ -100,6 +98,5 @@ func (g *Gate) upstreamFailed(w http.ResponseWriter, r *http.Request, err error)
 		msg = known.Error()
 	}
 	g.log.ErrorContext(r.Context(), "the MCP server failed", "error", withoutURL(err))
-	id, _ := r.Context().Value(messageIDKey{}).([]byte)
-	writeRPCError(w, http.StatusBadGateway, id, rpcError{Code: rpcUpstreamFailed, Message: msg})
+	writeRPCError(w, http.StatusBadGateway, passageFrom(r.Context()).message, rpcError{Code: rpcUpstreamFailed, Message: msg})
 }

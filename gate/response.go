@@ -3,7 +3,6 @@ package gate
 import (
 	"bytes"
 	"errors"
-	"mime"
 	"net/http"
 	"strings"
 	"time"
@@ -16,17 +15,16 @@ const (
 
 // forward hands the request on and sees to what comes back. filter is nil when the answer cannot list tools.
 func (g *Gate) forward(w http.ResponseWriter, r *http.Request, next http.Handler, filter *listFilter) {
-	id, _ := r.Context().Value(identityKey{}).(*Identity)
-	if !g.sessions.admits(r.Header.Get(headerSession), id) {
-		writeRPCError(w, http.StatusNotFound, nil, rpcError{Code: rpcSessionNotFound, Message: "Session not found"})
+	p := passageFrom(r.Context())
+	if !g.sessions.admits(r.Header.Get(headerSession), p.identity) {
+		writeRPCError(w, http.StatusNotFound, p.message, rpcError{Code: rpcSessionNotFound, Message: "Session not found"})
 		return
 	}
 	if filter != nil {
 		r.Header.Del("Accept-Encoding") // what is compressed cannot be filtered
 	}
-	message, _ := r.Context().Value(messageIDKey{}).([]byte)
-	out := &response{ResponseWriter: w, control: http.NewResponseController(w), filter: filter, message: message,
-		started: func(h http.Header) { g.sessions.note(h.Get(headerSession), id) },
+	out := &response{ResponseWriter: w, control: http.NewResponseController(w), filter: filter, message: p.message,
+		started: func(h http.Header) { g.sessions.note(h.Get(headerSession), p.identity) },
 		log: func(err error) {
 			g.log.ErrorContext(r.Context(), "a list of tools could not be filtered and was withheld", "error", err)
 		}}
@@ -67,26 +65,31 @@ func (w *response) WriteHeader(status int) {
 	h := w.Header()
 	w.started(h)
 	guardHeaders(h)
-	media, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
-	if media == "text/event-stream" {
+	events := isEventStream(h.Get("Content-Type"))
+	if events {
 		h.Set("Cache-Control", "no-store, no-transform")
 		h.Set("X-Accel-Buffering", "no")
 	}
-	if w.filter != nil && status >= 200 && status < 300 && w.intercept(h, media) {
+	if w.filter != nil && status >= 200 && status < 300 && w.intercept(h, events) {
 		return
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
+func isEventStream(contentType string) bool {
+	media, _, _ := strings.Cut(contentType, ";")
+	return strings.EqualFold(strings.TrimSpace(media), "text/event-stream")
+}
+
 // intercept decides how a successful answer that may list tools is read. It reports whether the header is held back.
-func (w *response) intercept(h http.Header, media string) bool {
+func (w *response) intercept(h http.Header, events bool) bool {
 	h.Del("Content-Length")
 	h.Del("ETag")
 	if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		w.whole, w.failed = new(bytes.Buffer), errors.New("the answer is compressed though nobody asked for it")
 		return true
 	}
-	if media == "text/event-stream" {
+	if events {
 		w.events = newEventFilter(w.filter)
 		return false
 	}
