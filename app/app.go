@@ -24,6 +24,8 @@ type Deps struct {
 	Logger *slog.Logger
 	Now    func() time.Time
 	Tracer db.Tracer // counts statements, for the benchmarks
+
+	Storybook bool // serves every page state at /storybook/, for development
 }
 
 // App is one process of Ostiary: every service, wired.
@@ -72,7 +74,7 @@ func New(ctx context.Context, d Deps) (*App, error) {
 		Environments: tenants.NewEnvironments(shared), Resources: tenants.NewResources(shared),
 		Users: directory.NewUsers(shared), Keys: a.keys, Clients: a.clients,
 	})
-	if a.handler, err = a.routes(); err != nil {
+	if a.handler, err = a.routes(d.Storybook); err != nil {
 		database.Close()
 		return nil, fmt.Errorf("routes: %w", err)
 	}

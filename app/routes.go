@@ -14,13 +14,14 @@ import (
 	"github.com/ostiary/ostiary/dashboard"
 	"github.com/ostiary/ostiary/oauth"
 	"github.com/ostiary/ostiary/templates/static"
+	"github.com/ostiary/ostiary/templates/storybook"
 )
 
 const bodyLimit = "64K"
 
 // routes mounts everything on one screen. Two Echo instances, told apart before either sees the request: cookies, CSRF and
 // error rendering never leak between them.
-func (a *App) routes() (http.Handler, error) {
+func (a *App) routes(stories bool) (http.Handler, error) {
 	proxies, err := a.config.Proxies()
 	if err != nil {
 		return nil, err
@@ -40,6 +41,9 @@ func (a *App) routes() (http.Handler, error) {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("GET /readyz", a.ready)
 	mux.Handle("GET /static/", static.Handler())
+	if stories {
+		mux.Handle("GET "+storybook.Prefix, storybook.Handler())
+	}
 	mux.Handle("/.well-known/", http.HandlerFunc(bareNotFound)) // an issuer's own were located before
 	mux.Handle("/", sameOrigin.Handler(pages))
 	return &front{

@@ -74,7 +74,7 @@ func dev(ctx context.Context, o devOptions) error {
 	if err := db.Migrate(ctx, cfg.MigrateDatabaseURL); err != nil {
 		return err
 	}
-	a, err := app.New(ctx, app.Deps{Config: cfg, Logger: log, Now: clock.System})
+	a, err := app.New(ctx, app.Deps{Config: cfg, Logger: log, Now: clock.System, Storybook: true})
 	if err != nil {
 		return err
 	}
