@@ -7,6 +7,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/ostiary/ostiary/templates/ui"
 	"github.com/ostiary/ostiary/tenants"
 )
 
@@ -15,7 +16,8 @@ type Deps struct {
 	Services tenants.Deps
 	Logger   *slog.Logger
 	Now      func() time.Time
-	URL      string // public base URL of the dashboard; https makes the session cookie a __Host- one
+	URL      string     // public base URL of the dashboard; https makes the session cookie a __Host- one
+	Hint     *ui.Notice // shown under the sign-in form; `dev` names its demo sign-in there
 }
 
 // Dashboard is the dashboard of one process.
@@ -23,6 +25,7 @@ type Dashboard struct {
 	log          *slog.Logger
 	now          func() time.Time
 	secure       bool
+	hint         *ui.Notice
 	members      *tenants.Members
 	sessions     *tenants.MemberSessions
 	environments *tenants.Environments
@@ -32,7 +35,7 @@ type Dashboard struct {
 // New returns a Dashboard.
 func New(d Deps) *Dashboard {
 	return &Dashboard{
-		log: d.Logger, now: d.Now, secure: strings.HasPrefix(d.URL, "https://"),
+		log: d.Logger, now: d.Now, secure: strings.HasPrefix(d.URL, "https://"), hint: d.Hint,
 		members:      tenants.NewMembers(d.Services),
 		sessions:     tenants.NewMemberSessions(d.Services),
 		environments: tenants.NewEnvironments(d.Services),
@@ -40,10 +43,24 @@ func New(d Deps) *Dashboard {
 	}
 }
 
-// Register mounts every screen.
+// Register mounts every screen. Posts from other origins are refused before they arrive here (app/routes.go).
 func (d *Dashboard) Register(e *echo.Echo) {
-}
+	e.GET("/", d.showHome)
+	e.GET("/sign-in", d.showSignIn)
+	e.POST("/sign-in", d.createMemberSession)
+	e.POST("/sign-out", d.deleteMemberSession)
 
-// HandleError answers a request that failed with a page; it is the dashboard's only mapper of errors.
-func (d *Dashboard) HandleError(err error, c echo.Context) {
+	env := e.Group("/environments/:env", d.signedIn, d.inEnvironment)
+	env.GET("", d.showEnvironment)
+	env.GET("/brand.css", d.showBrand)
+	env.GET("/servers", d.showServers)
+	server := env.Group("/servers/:server")
+	server.GET("", d.showServer)
+	server.GET("/tools", d.showTools)
+	server.GET("/permissions", d.showPermissions)
+	server.POST("/publish", d.createRevision)
+	server.GET("/wording", d.showFirstWording)
+	server.GET("/wording/:permission", d.showWording)
+	server.POST("/wording/:permission", d.updateWording)
+	server.POST("/wording/:permission/preview", d.showWordingPreview)
 }
