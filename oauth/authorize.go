@@ -80,6 +80,8 @@ func (m *Module) engineRequest(r *http.Request) error {
 	for _, ours := range [...]string{"scope", "resource", "audience", "response_mode"} {
 		clone.Form.Del(ours)
 	}
+	// fosite wants a long state; ours may be short or absent, because PKCE does its work (OAuth 2.1 §7.5).
+	clone.Form.Set("state", "carried by the interaction")
 	_, err := m.engine.NewAuthorizeRequest(r.Context(), clone)
 	return err
 }

@@ -73,6 +73,25 @@ func TestConsent_GrantsWhatIsTickedOnly(t *testing.T) {
 	}
 }
 
+func TestAuthorize_StateIsTheClientsOwn(t *testing.T) {
+	t.Parallel()
+	s := host.New(t)
+	for name, change := range map[string]func(url.Values){
+		"short":  func(p url.Values) { p.Set("state", "x") },
+		"absent": func(p url.Values) { p.Del("state") },
+		"empty":  func(p url.Values) { p.Set("state", "") },
+		"odd":    func(p url.Values) { p.Set("state", "a b&c=d#%e\u00e9") },
+	} {
+		a := s.Register(t, s.Acme, nil).Authorize("data:read")
+		change(a.Params)
+		b := host.NewBrowser(t)
+		p := b.Decide(t, b.SignIn(t, a.URL(), s.Acme.UserEmail), "approve", "data:read")
+		if p.Param("code") == "" || p.Param("state") != a.Params.Get("state") || p.Location.Query().Has("state") != a.Params.Has("state") {
+			t.Errorf("%s: %v", name, p.Location)
+		}
+	}
+}
+
 func TestConsent_Presets(t *testing.T) {
 	t.Parallel()
 	for preset, want := range map[string]string{

@@ -22,7 +22,6 @@ func newEngine(s *store, now func() time.Time) *fosite.Fosite {
 		ClientSecretsHasher:            refusingHasher{},
 		ClientAuthenticationStrategy:   authenticateClient,
 		JWKSFetcherStrategy:            refusingFetcher{},
-		MinParameterEntropy:            -1, // state is optional: PKCE does its work (OAuth 2.1 §7.5)
 		EnforcePKCE:                    true,
 		EnablePKCEPlainChallengeMethod: false,
 		RefreshTokenScopes:             []string{},

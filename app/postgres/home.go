@@ -91,7 +91,7 @@ func reachable(ctx context.Context, dir string, account account, log *slog.Logge
 				fmt.Sprintf("User %q, who runs Postgres for root, cannot enter %s.", account.name, dir), err)
 		}
 	}
-	log.WarnContext(ctx, "root's Postgres runs as a user who cannot reach the data directory; its data live elsewhere",
+	log.InfoContext(ctx, "root's Postgres runs as a user who cannot reach the data directory; its data live elsewhere",
 		"user", account.name, "data_dir", dir, "used", fallback)
 	return filepath.EvalSymlinks(fallback)
 }

@@ -38,12 +38,20 @@ func root() *cobra.Command {
 
 // newLogger logs JSON for machines; dev and terminals read text.
 func newLogger(level slog.Leveler, text bool) *slog.Logger {
-	options := &slog.HandlerOptions{Level: level}
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: plainErrors}
 	var handler slog.Handler = slog.NewJSONHandler(os.Stderr, options)
 	if text {
 		handler = slog.NewTextHandler(os.Stderr, options)
 	}
 	return slog.New(scopeHandler{handler})
+}
+
+// plainErrors logs what an error says. Some errors of libraries print their stack when asked for more.
+func plainErrors(_ []string, a slog.Attr) slog.Attr {
+	if err, ok := a.Value.Any().(error); ok {
+		a.Value = slog.StringValue(err.Error())
+	}
+	return a
 }
 
 // loadConfig reads the environment and says everything that is wrong with it at once.
