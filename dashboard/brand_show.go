@@ -10,10 +10,7 @@ import (
 
 // showBrand serves the environment's brand as a stylesheet, for the preview of its consent page.
 func (d *Dashboard) showBrand(c echo.Context) error {
-	b := visitOf(c).env.Branding
-	css := flow.BrandCSS(flow.Brand{
-		Light: flow.BrandColors(b.Light), Dark: flow.BrandColors(b.Dark), Radius: b.Radius, Font: b.Font,
-	})
+	css := flow.BrandCSS(visitOf(c).env.Branding.Flow())
 	c.Response().Header().Set("Cache-Control", "no-store")
 	return c.Blob(http.StatusOK, "text/css; charset=utf-8", css)
 }

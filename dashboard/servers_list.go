@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 
@@ -53,7 +55,7 @@ func listQuery(c echo.Context) (query string, page int) {
 		page = 1
 	}
 	query = c.QueryParam("q")
-	if len(query) > 200 {
+	if len(query) > 200 || !utf8.ValidString(query) || strings.ContainsRune(query, 0) {
 		query = ""
 	}
 	return query, page

@@ -1,6 +1,12 @@
 package tenants
 
-import "github.com/ostiary/ostiary/tenants/check"
+import (
+	"maps"
+	"slices"
+
+	"github.com/ostiary/ostiary/templates/flow"
+	"github.com/ostiary/ostiary/tenants/check"
+)
 
 // Branding is what an environment may change on the pages its users meet: words, links and values of design tokens. None
 // of it is markup or CSS.
@@ -16,7 +22,7 @@ type Branding struct {
 	Font         string `json:"font,omitempty" yaml:"font"`     // a value of flow.Fonts
 }
 
-// Colors is the brand in one colour scheme, each as #rgb, #rrggbb or oklch(L C H). Empty ones keep the default.
+// Colors is the brand in one colour scheme: all four, or none for the default.
 type Colors struct {
 	Brand string `json:"brand,omitempty" yaml:"brand"`
 	Hover string `json:"hover,omitempty" yaml:"hover"`
@@ -34,24 +40,17 @@ func (b Branding) Validate() check.Problems {
 	p.Add("privacy_url", check.WebLink(b.PrivacyURL))
 	p.Add("terms_url", check.WebLink(b.TermsURL))
 	p.Add("help_url", check.WebLink(b.HelpURL))
-	p.Add("radius", check.Radius(b.Radius))
-	p.Add("font", check.OptionalText(b.Font, 40))
-	p.Join("light", b.Light.validate())
-	p.Join("dark", b.Dark.validate())
-	return p
-}
-
-func (c Colors) validate() check.Problems {
-	var p check.Problems
-	p.Add("brand", check.Colour(c.Brand))
-	p.Add("hover", check.Colour(c.Hover))
-	p.Add("soft", check.Colour(c.Soft))
-	p.Add("on", check.Colour(c.On))
-	if check.Contrast(c.Brand, c.On) < minContrast {
-		p.Addf("on", "Words in %s on %s are hard to read: choose colours with a contrast of 4.5 or more.", c.On, c.Brand)
+	// What the stylesheet would not print, and what could not be read if it did.
+	wrong := b.Flow().Validate()
+	for _, field := range slices.Sorted(maps.Keys(wrong)) {
+		p.Add(field, wrong[field])
 	}
 	return p
 }
 
-// minContrast is WCAG 2.2 AA for text (success criterion 1.4.3).
-const minContrast = 4.5
+// Flow is the part of the branding that becomes a stylesheet.
+func (b Branding) Flow() flow.Brand {
+	return flow.Brand{
+		Light: flow.BrandColors(b.Light), Dark: flow.BrandColors(b.Dark), Radius: b.Radius, Font: b.Font,
+	}
+}

@@ -137,8 +137,11 @@ func TestEnvironments_CreateValidates(t *testing.T) {
 		"settings.refresh_grace":         func(n *tenants.NewEnvironment) { n.Settings.RefreshGrace = &short },
 		"branding.privacy_url":           func(n *tenants.NewEnvironment) { n.Branding.PrivacyURL = "javascript:alert(1)" },
 		"branding.light.brand":           func(n *tenants.NewEnvironment) { n.Branding.Light.Brand = "red;}body{display:none" },
+		"branding.light.hover":           func(n *tenants.NewEnvironment) { n.Branding.Light = tenants.Colors{Brand: "#0b5d56"} },
+		"branding.radius":                func(n *tenants.NewEnvironment) { n.Branding.Radius = "17" },
+		"branding.font":                  func(n *tenants.NewEnvironment) { n.Branding.Font = "Comic Sans" },
 		"branding.light.on": func(n *tenants.NewEnvironment) {
-			n.Branding.Light = tenants.Colors{Brand: "#ffffff", On: "#fefefe"}
+			n.Branding.Light = tenants.Colors{Brand: "#0b5d56", Hover: "#084a45", Soft: "#e0f0ee", On: "#0b5d00"}
 		},
 	} {
 		n := good

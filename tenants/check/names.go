@@ -11,7 +11,7 @@ const MaxPassword = 256
 
 const minPassword = 8
 
-type rules struct{ slug, orgSlug, email, scopeToken, phc, hex, oklch *regexp.Regexp }
+type rules struct{ slug, orgSlug, email, scopeToken, phc *regexp.Regexp }
 
 func newRules() rules {
 	return rules{
@@ -20,8 +20,6 @@ func newRules() rules {
 		email:      regexp.MustCompile(`^[a-z0-9.!#$%&'*+/=?^_{|}~` + "`" + `-]{1,64}@[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`),
 		scopeToken: regexp.MustCompile(`^[!#-\[\]-~]{1,128}$`),
 		phc:        regexp.MustCompile(`^\$argon2id\$v=19\$m=[0-9]{1,7},t=[0-9]{1,2},p=1\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{43}$`),
-		hex:        regexp.MustCompile(`^#([0-9a-f]{3}|[0-9a-f]{6})$`),
-		oklch:      regexp.MustCompile(`^oklch\([0-9.]{1,8}%? [0-9.]{1,8} [0-9.]{1,8}\)$`),
 	}
 }
 
@@ -82,14 +80,6 @@ func ScopeToken(s string) string {
 		return "This name has a meaning of its own in OAuth; choose another."
 	}
 	return ""
-}
-
-// Colour returns what is wrong with an optional colour, or "".
-func Colour(s string) string {
-	if s == "" || rule.hex.MatchString(strings.ToLower(s)) || rule.oklch.MatchString(s) {
-		return ""
-	}
-	return "Write a colour as #rgb, #rrggbb or oklch(L C H)."
 }
 
 // WebLink returns what is wrong with an optional link that pages print, or "".
