@@ -19,12 +19,17 @@ const clientTimeout = 60 * time.Second
 
 // The demo tenant's tools and permissions that the journeys use.
 const (
-	allowedTool   = "run_query"
-	allowedScope  = "data:read"
-	refusedTool   = "delete_segment"
-	refusedScope  = "segments:delete"
-	toolArguments = `{}`
+	allowedTool  = "run_query"
+	allowedScope = "data:read"
+	refusedTool  = "delete_segment"
+	refusedScope = "segments:delete"
 )
+
+// toolArguments are what the two tools need. Whoever really deletes a segment takes one of its own.
+var toolArguments = map[string]string{
+	allowedTool: `{"dataset":"accounts"}`,
+	refusedTool: `{"segment_id":"seg_dach"}`,
+}
 
 // client is a released MCP client as a subprocess, with a home of its own.
 type client struct {

@@ -60,7 +60,7 @@ func TestConformance_AuthorizationServer(t *testing.T) {
 	expectChecks(t, results, all)
 }
 
-// expectChecks reads the suite's result files: both scenarios there, every check a success.
+// expectChecks reads the suite's result files: both scenarios there, no check failed or skipped.
 func expectChecks(t *testing.T, dir, output string) {
 	t.Helper()
 	passed := map[string]bool{}
@@ -85,6 +85,8 @@ func expectChecks(t *testing.T, dir, output string) {
 			case "SUCCESS":
 				passed[check.ID] = true
 			case "INFO":
+			case "WARNING": // the suite counts it as passed
+				t.Logf("%s: %s", check.ID, check.ErrorMessage)
 			default:
 				t.Errorf("%s: %s: %s", check.ID, check.Status, check.ErrorMessage)
 			}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,13 +14,7 @@ import (
 // A second start finds what the first one left, even when the first was killed; --reset forgets it.
 func TestDev_KeepsItsDataUntilReset(t *testing.T) {
 	t.Parallel()
-	dataDir, err := os.MkdirTemp(shared.dir, "kept")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(dataDir, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	dataDir := filepath.Join(shared.dir, "kept")
 	port := fmt.Sprint(freePort(t))
 	start := func(args ...string) *server {
 		t.Helper()
@@ -67,7 +60,7 @@ func TestDev_KeepsItsDataUntilReset(t *testing.T) {
 func knows(t *testing.T, issuer, clientID, redirect string) bool {
 	t.Helper()
 	query := url.Values{
-		"response_type": {"code"}, "client_id": {clientID}, "redirect_uri": {redirect}, "state": {"s"},
+		"response_type": {"code"}, "client_id": {clientID}, "redirect_uri": {redirect}, "state": {"state-of-the-host"},
 		"code_challenge": {codeChallenge}, "code_challenge_method": {"S256"},
 	}
 	noRedirects := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}

@@ -5,6 +5,8 @@ package e2e
 import (
 	"bytes"
 	"fmt"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -35,10 +37,12 @@ func TestClients_InspectorCLI(t *testing.T) {
 		t.Errorf("the refreshed tokens were not stored (%v)", err)
 	}
 
+	// The Inspector calls only what the server lists, and the gate does not list what was not allowed.
 	out, err := c.inspect(callback, refusedTool)()
-	if err == nil {
-		t.Errorf("%s answered: %s", refusedTool, out)
+	if err == nil || !strings.Contains(out, "tool_not_found") {
+		t.Errorf("%s: %v: %s", refusedTool, err, out)
 	}
+	c.callWithStoredToken(refusedTool)
 	c.expectJourney()
 }
 
@@ -48,7 +52,7 @@ func (c *client) inspect(callback, tool string) func() (string, error) {
 	launcher := filepath.Join("@modelcontextprotocol", "inspector", "clients", "launcher", "build", "index.js")
 	cmd := c.node(filepath.Join(shared.modules, launcher), "--cli", "--server-url", shared.server.MCPURL, "--transport", "http",
 		"--format", "json", "--callback-url", callback,
-		"--method", "tools/call", "--tool-name", tool, "--tool-args-json", toolArguments)
+		"--method", "tools/call", "--tool-name", tool, "--tool-args-json", toolArguments[tool])
 	cmd.Env = append(cmd.Env, "MCP_AUTO_OPEN_ENABLED=true", "MCP_STORAGE_DIR="+c.home, "MCP_INSPECTOR_SECRET_STORE=file",
 		"MCP_CATALOG_PATH="+filepath.Join(c.home, "catalog.json"))
 	var out, log bytes.Buffer
@@ -63,7 +67,35 @@ func (c *client) inspect(callback, tool string) func() (string, error) {
 }
 
 // storedAccessToken finds one in the file of secrets, where it is JSON within a JSON string.
-var storedAccessToken = regexp.MustCompile(`(\\?"access_token\\?":\s*\\?")[^"\\]+`)
+var storedAccessToken = regexp.MustCompile(`(\\?"access_token\\?":\s*\\?")([^"\\]+)`)
+
+// callWithStoredToken makes the call that the Inspector does not make, with the Inspector's own token.
+func (c *client) callWithStoredToken(tool string) {
+	c.t.Helper()
+	content, err := os.ReadFile(filepath.Join(c.home, "secrets.json"))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	found := storedAccessToken.FindStringSubmatch(string(content))
+	proxy, err := url.Parse(c.recorder.url)
+	if err != nil || found == nil {
+		c.t.Fatalf("no stored access token (%v)", err)
+	}
+	body := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"` + tool + `","arguments":` +
+		toolArguments[tool] + `}}`
+	request, err := http.NewRequest(http.MethodPost, shared.server.MCPURL, strings.NewReader(body))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+found[2])
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Accept", "application/json, text/event-stream")
+	response, err := (&http.Client{Transport: &http.Transport{Proxy: http.ProxyURL(proxy)}}).Do(request)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	response.Body.Close()
+}
 
 // expireStored replaces the stored access token by one that the server refuses, and returns what the file is then.
 func expireStored(t *testing.T, file string) []byte {

@@ -22,16 +22,16 @@ func TestClients_MCPRemote(t *testing.T) {
 	p := authorize(t, c.next(t), approveOnly(allowedScope))
 	expectConsent(t, p, "MCP CLI Proxy")
 	session := connect()
-	if _, err := callTool(t, session, allowedTool); err != nil {
-		t.Errorf("%s: %v", allowedTool, err)
+	if result, err := callTool(session, allowedTool); err != nil || result.IsError {
+		t.Errorf("%s: %v, %+v", allowedTool, err, result)
 	}
 	session.Close()
 
 	// An hour later: the stored access token is refused, and the refresh needs no person.
 	before := c.editTokens(func(tokens map[string]any) { tokens["access_token"] = "expired" })
 	session = c.remote()()
-	if _, err := callTool(t, session, allowedTool); err != nil {
-		t.Errorf("%s after the refresh: %v", allowedTool, err)
+	if result, err := callTool(session, allowedTool); err != nil || result.IsError {
+		t.Errorf("%s after the refresh: %v, %+v", allowedTool, err, result)
 	}
 	c.none(t)
 	if after := c.editTokens(nil); after["refresh_token"] == before["refresh_token"] {
@@ -41,7 +41,7 @@ func TestClients_MCPRemote(t *testing.T) {
 	// The refused tool: mcp-remote asks the person for the union, who denies.
 	failed := make(chan error, 1)
 	go func() {
-		_, err := callTool(t, session, refusedTool)
+		_, err := callTool(session, refusedTool)
 		failed <- err
 	}()
 	stepUp := c.next(t)
@@ -128,38 +128,8 @@ func editJSON(t *testing.T, file string, change func(map[string]any)) map[string
 	return before
 }
 
-// callTool calls a tool with what its schema requires.
-func callTool(t *testing.T, session *mcp.ClientSession, name string) (*mcp.CallToolResult, error) {
+func callTool(session *mcp.ClientSession, name string) (*mcp.CallToolResult, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), clientTimeout)
 	defer cancel()
-	arguments := map[string]any{"segment": "e2e"}
-	listed, err := session.ListTools(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
-	for _, tool := range listed.Tools {
-		if tool.Name == name {
-			arguments = requiredArguments(t, tool)
-		}
-	}
-	return session.CallTool(ctx, &mcp.CallToolParams{Name: name, Arguments: arguments})
-}
-
-func requiredArguments(t *testing.T, tool *mcp.Tool) map[string]any {
-	schema, err := json.Marshal(tool.InputSchema)
-	if err != nil {
-		t.Error(err)
-		return nil
-	}
-	var parsed struct {
-		Required []string `json:"required"`
-	}
-	if err := json.Unmarshal(schema, &parsed); err != nil {
-		t.Error(err)
-	}
-	arguments := map[string]any{}
-	for _, field := range parsed.Required {
-		arguments[field] = "accounts"
-	}
-	return arguments
+	return session.CallTool(ctx, &mcp.CallToolParams{Name: name, Arguments: json.RawMessage(toolArguments[name])})
 }

@@ -206,6 +206,7 @@ func (tb *tab) check(name string) {
 	tb.t.Helper()
 	for _, view := range views {
 		tb.run(view.setUp...)
+		tb.settle()
 		for _, violation := range tb.axe() {
 			tb.t.Errorf("%s, %s: %s", name, view.name, violation)
 		}
@@ -231,6 +232,12 @@ var axeSource = sync.OnceValues(func() (string, error) {
 	source, err := os.ReadFile(filepath.Join(shared.modules, "axe-core", "axe.min.js"))
 	return string(source), err
 })
+
+// settle waits until colours have changed over: in the middle of a transition they are neither.
+func (tb *tab) settle() {
+	tb.t.Helper()
+	eval[int](tb, `Promise.allSettled(document.getAnimations().map(a => a.finished)).then(all => all.length)`)
+}
 
 // axe returns what axe-core finds wrong with the page: WCAG 2.2 AA and its best practices.
 func (tb *tab) axe() []string {

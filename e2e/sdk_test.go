@@ -90,12 +90,14 @@ func TestClients_SDKsStepUp(t *testing.T) {
 	t.Parallel()
 	for name, command := range map[string]func(*client) *exec.Cmd{
 		"TypeScript 2, protocol 2025": func(c *client) *exec.Cmd {
-			return c.node(script("sdk2.mjs"), shared.server.MCPURL, "legacy")
+			return c.node(script("sdk2.mjs"), shared.server.MCPURL, "legacy", "seg_growth")
 		},
 		"TypeScript 2, protocol 2026": func(c *client) *exec.Cmd {
-			return c.node(script("sdk2.mjs"), shared.server.MCPURL, "auto")
+			return c.node(script("sdk2.mjs"), shared.server.MCPURL, "auto", "seg_risk")
 		},
-		"Go": func(c *client) *exec.Cmd { return c.command(shared.goClient, shared.server.MCPURL, c.recorder.url) },
+		"Go": func(c *client) *exec.Cmd {
+			return c.command(shared.goClient, shared.server.MCPURL, c.recorder.url, "seg_enterprise")
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -128,7 +130,7 @@ func TestClients_SDKsStepUp(t *testing.T) {
 func TestClients_DeniedConsentEndsInAccessDenied(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)
-	next := events(t, c.node(script("sdk2.mjs"), shared.server.MCPURL, "legacy"))
+	next := events(t, c.node(script("sdk2.mjs"), shared.server.MCPURL, "legacy", "seg_growth"))
 	tb := newTab(t)
 	redirect := tb.decide(tb.toConsent(c.next(t)), choice{})
 	if got := redirect.Query().Get("error"); got != "access_denied" {

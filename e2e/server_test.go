@@ -49,6 +49,10 @@ type server struct {
 
 // startServer runs the binary on free ports and returns when it says that it is ready.
 func startServer(binary, dataDir, logFile string, args ...string) (*server, error) {
+	// As root, Postgres runs as another user, who must be able to walk through to its data.
+	if err := os.MkdirAll(dataDir, 0o755); err != nil {
+		return nil, err
+	}
 	log, err := os.Create(logFile)
 	if err != nil {
 		return nil, err

@@ -1,5 +1,5 @@
 // The official TypeScript SDK, 2.x: from 401 to a called tool, one refresh, then a step-up. The second argument chooses the
-// protocol: `legacy` for 2025, `auto` for 2026-07-28 where the server speaks it.
+// protocol (`legacy` for 2025, `auto` for 2026-07-28 where the server speaks it), the third the segment to delete.
 import { Client, StreamableHTTPClientTransport, UnauthorizedError } from '@modelcontextprotocol/client';
 import { Provider, listen, say, text } from './provider.mjs';
 
@@ -28,9 +28,7 @@ async function run() {
     await client.connect(current);
   });
 
-  const { tools } = await client.listTools();
-  const required = tools.find((tool) => tool.name === allowed).inputSchema.required ?? [];
-  const call = { name: allowed, arguments: Object.fromEntries(required.map((field) => [field, 'accounts'])) };
+  const call = { name: allowed, arguments: { dataset: 'accounts' } };
   say('called', { text: text(await client.callTool(call)) });
 
   const before = provider.saved.refresh_token;
@@ -40,7 +38,7 @@ async function run() {
   if (provider.saved.refresh_token === before) throw new Error('the refresh token was not rotated');
   say('refreshed');
 
-  const stepUp = () => client.callTool({ name: refused, arguments: { segment: 'e2e' } });
+  const stepUp = () => client.callTool({ name: refused, arguments: { segment_id: process.argv[4] } });
   say('called', { text: text(await authorized(stepUp, stepUp)) });
 }
 

@@ -20,19 +20,19 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: gosdk MCP_URL PROXY_URL")
+	if len(os.Args) != 4 {
+		fmt.Fprintln(os.Stderr, "usage: gosdk MCP_URL PROXY_URL SEGMENT")
 		os.Exit(2)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
-	if err := run(ctx, os.Args[1], os.Args[2]); err != nil {
+	if err := run(ctx, os.Args[1], os.Args[2], os.Args[3]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, mcpURL, proxyURL string) error {
+func run(ctx context.Context, mcpURL, proxyURL, segment string) error {
 	proxy, err := url.Parse(proxyURL)
 	if err != nil {
 		return err
@@ -55,12 +55,12 @@ func run(ctx context.Context, mcpURL, proxyURL string) error {
 	}
 	defer session.Close()
 
-	if err := call(ctx, session, "run_query"); err != nil {
+	if err := call(ctx, session, "run_query", map[string]any{"dataset": "accounts"}); err != nil {
 		return err
 	}
 	// The token source below made this very call refresh.
 	say("refreshed", "")
-	if err := call(ctx, session, "delete_segment"); err != nil {
+	if err := call(ctx, session, "delete_segment", map[string]any{"segment_id": segment}); err != nil {
 		return err
 	}
 	say("done", "")
@@ -97,12 +97,8 @@ func authorization(web *http.Client, callback *callbackServer) (auth.OAuthHandle
 	})
 }
 
-func call(ctx context.Context, session *mcp.ClientSession, tool string) error {
-	listed, err := session.ListTools(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("list tools: %w", err)
-	}
-	result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: tool, Arguments: arguments(listed.Tools, tool)})
+func call(ctx context.Context, session *mcp.ClientSession, tool string, arguments map[string]any) error {
+	result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: tool, Arguments: arguments})
 	if err != nil {
 		return fmt.Errorf("call %s: %w", tool, err)
 	}
@@ -117,28 +113,6 @@ func call(ctx context.Context, session *mcp.ClientSession, tool string) error {
 	}
 	say("called", strings.Join(text, "\n"))
 	return nil
-}
-
-// arguments fills in what the tool's schema requires. A tool that is not listed gets what the demo's destructive one needs.
-func arguments(tools []*mcp.Tool, name string) map[string]any {
-	filled := map[string]any{}
-	for _, tool := range tools {
-		schema, err := json.Marshal(tool.InputSchema)
-		if tool.Name != name || err != nil {
-			continue
-		}
-		var parsed struct {
-			Required []string `json:"required"`
-		}
-		if err := json.Unmarshal(schema, &parsed); err != nil {
-			continue
-		}
-		for _, field := range parsed.Required {
-			filled[field] = "accounts"
-		}
-		return filled
-	}
-	return map[string]any{"segment": "e2e"}
 }
 
 // callbackServer is the loopback redirect URI of RFC 8252 §7.3.
