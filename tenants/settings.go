@@ -2,6 +2,7 @@ package tenants
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +22,8 @@ type Settings struct {
 	SessionAbsolute     time.Duration
 	DynamicRegistration bool
 	MetadataDocuments   bool
+	SigningAlg          string        // JWS algorithm of new signing keys (RFC 7518 §3.1)
+	KeyRotation         time.Duration // how long a signing key signs before the next one takes over
 }
 
 // DefaultSettings returns the settings of an environment that chose none.
@@ -37,6 +40,8 @@ func DefaultSettings() Settings {
 		SessionAbsolute:     7 * day,
 		DynamicRegistration: true,
 		MetadataDocuments:   true,
+		SigningAlg:          "ES256", // RS256 costs 30 times more to sign
+		KeyRotation:         90 * day,
 	}
 }
 
@@ -52,7 +57,12 @@ type SettingChoices struct {
 	SessionAbsolute     *Duration `json:"session_absolute,omitempty" yaml:"session_absolute"`
 	DynamicRegistration *bool     `json:"dynamic_registration,omitempty" yaml:"dynamic_registration"`
 	MetadataDocuments   *bool     `json:"metadata_documents,omitempty" yaml:"metadata_documents"`
+	SigningAlg          *string   `json:"signing_alg,omitempty" yaml:"signing_alg"`
+	KeyRotation         *Duration `json:"key_rotation,omitempty" yaml:"key_rotation"`
 }
+
+// SigningAlgs returns the JWS algorithms an environment may sign with.
+func SigningAlgs() []string { return []string{"ES256", "RS256", "EdDSA"} }
 
 // WithDefaults returns the effective settings.
 func (c SettingChoices) WithDefaults() Settings {
@@ -67,6 +77,9 @@ func (c SettingChoices) WithDefaults() Settings {
 	}
 	if c.MetadataDocuments != nil {
 		s.MetadataDocuments = *c.MetadataDocuments
+	}
+	if c.SigningAlg != nil {
+		s.SigningAlg = *c.SigningAlg
 	}
 	return s
 }
@@ -91,6 +104,8 @@ func (c SettingChoices) durations(s *Settings) []chosenDuration {
 		{"interaction_lifetime", c.InteractionLifetime, &s.InteractionLifetime, time.Minute, 24 * time.Hour},
 		{"session_idle", c.SessionIdle, &s.SessionIdle, time.Minute, 90 * day},
 		{"session_absolute", c.SessionAbsolute, &s.SessionAbsolute, time.Minute, 365 * day},
+		// A key is published for a day before it signs and for a day after: a week leaves room for both.
+		{"key_rotation", c.KeyRotation, &s.KeyRotation, 7 * day, 5 * 365 * day},
 	}
 }
 
@@ -107,6 +122,9 @@ func (c SettingChoices) Validate() check.Problems {
 		}
 	}
 	effective = c.WithDefaults()
+	if !slices.Contains(SigningAlgs(), effective.SigningAlg) {
+		problems.Addf("signing_alg", "Choose one of %s.", strings.Join(SigningAlgs(), ", "))
+	}
 	if effective.RefreshIdle > effective.RefreshAbsolute {
 		problems.Add("refresh_idle", "A refresh token cannot idle longer than refresh_absolute.")
 	}

@@ -52,14 +52,22 @@ func TestDuration_Text(t *testing.T) {
 func TestSettings_Validate(t *testing.T) {
 	t.Parallel()
 	long, short := tenants.Duration(400*24*time.Hour), tenants.Duration(time.Second)
-	choices := tenants.SettingChoices{AccessTokenLifetime: &short, RefreshGrace: &short, SessionIdle: &long}
+	alg := "HS256"
+	choices := tenants.SettingChoices{
+		AccessTokenLifetime: &short, RefreshGrace: &short, SessionIdle: &long, SigningAlg: &alg, KeyRotation: &short,
+	}
 	found := map[string]bool{}
 	for _, p := range choices.Validate() {
 		found[p.Path] = true
 	}
-	for _, path := range []string{"access_token_lifetime", "refresh_grace", "session_idle"} {
+	for _, path := range []string{"access_token_lifetime", "refresh_grace", "session_idle", "signing_alg", "key_rotation"} {
 		if !found[path] {
 			t.Errorf("no problem with %s: %v", path, found)
+		}
+	}
+	for _, alg := range tenants.SigningAlgs() {
+		if problems := (tenants.SettingChoices{SigningAlg: &alg}).Validate(); len(problems) != 0 {
+			t.Errorf("%s is refused: %v", alg, problems)
 		}
 	}
 	if problems := (tenants.SettingChoices{}).Validate(); len(problems) != 0 {

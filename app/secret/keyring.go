@@ -50,8 +50,17 @@ func (r *Keyring) Seal(plaintext []byte, aad string) []byte {
 
 // Open returns the plaintext of an envelope, or ErrSealed.
 func (r *Keyring) Open(envelope []byte, aad string) ([]byte, error) {
+	dataKey, content, _, err := r.unwrap(envelope, aad)
+	if err != nil {
+		return nil, err
+	}
+	return NewSealer(dataKey, "ostiary data").Open(content, []byte(aad))
+}
+
+// unwrap returns the data key of an envelope, its sealed content and the id of the key that wraps the data key.
+func (r *Keyring) unwrap(envelope []byte, aad string) (dataKey, content, wrapper []byte, err error) {
 	if len(envelope) < 1+kekIDLen+wrappedKeyLen || envelope[0] != envelopeVersion {
-		return nil, ErrSealed
+		return nil, nil, nil, ErrSealed
 	}
 	id, rest := envelope[1:1+kekIDLen], envelope[1+kekIDLen:]
 	for _, key := range r.keys {
@@ -59,10 +68,7 @@ func (r *Keyring) Open(envelope []byte, aad string) ([]byte, error) {
 			continue
 		}
 		dataKey, err := key.sealer.Open(rest[:wrappedKeyLen], []byte(aad))
-		if err != nil {
-			return nil, err
-		}
-		return NewSealer(dataKey, "ostiary data").Open(rest[wrappedKeyLen:], []byte(aad))
+		return dataKey, rest[wrappedKeyLen:], id, err
 	}
-	return nil, ErrSealed
+	return nil, nil, nil, ErrSealed
 }

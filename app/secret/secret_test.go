@@ -113,3 +113,39 @@ func TestNewID_HasItsForm(t *testing.T) {
 		t.Errorf("id %q", id)
 	}
 }
+
+func TestKeyring_Rewrap(t *testing.T) {
+	t.Parallel()
+	first, second := bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)
+	ring := func(keys ...[]byte) *secret.Keyring {
+		r, err := secret.NewKeyring(keys...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	sealed := ring(first).Seal([]byte("private key"), "key_1")
+	rewrapped, changed, err := ring(second, first).Rewrap(sealed, "key_1")
+	if err != nil || !changed {
+		t.Fatalf("changed %v, %v", changed, err)
+	}
+	if got, err := ring(second).Open(rewrapped, "key_1"); err != nil || string(got) != "private key" {
+		t.Errorf("under the new key alone: %q, %v", got, err)
+	}
+	if _, err := ring(first).Open(rewrapped, "key_1"); !errors.Is(err, secret.ErrSealed) {
+		t.Errorf("the old key still opens it: %v", err)
+	}
+	at := rewrapped[secret.KeyIDOffset : secret.KeyIDOffset+secret.KeyIDLen]
+	if !bytes.Equal(at, ring(second, first).KeyID()) {
+		t.Error("the envelope does not name its key where queries look")
+	}
+	if again, changed, err := ring(second, first).Rewrap(rewrapped, "key_1"); err != nil || changed || !bytes.Equal(again, rewrapped) {
+		t.Errorf("rewrapping twice changes it: %v, %v", changed, err)
+	}
+	if _, _, err := ring(second, first).Rewrap(sealed, "key_2"); !errors.Is(err, secret.ErrSealed) {
+		t.Errorf("moved to another row: %v", err)
+	}
+	if _, _, err := ring(second).Rewrap(sealed, "key_1"); !errors.Is(err, secret.ErrSealed) {
+		t.Errorf("without the key that wraps it: %v", err)
+	}
+}
