@@ -46,11 +46,11 @@ secrets: ## Write random passwords and a master key into ./secrets, once, for do
 
 .PHONY: generate
 generate: ## Generate the templates' Go code
-	$(GO) tool templ generate
+	cd templates && $(GO) tool templ generate
 
 .PHONY: verify
 verify: ## Prove that generated code, formatting and go.mod are current
-	@$(GO) tool templ generate -log-level error
+	@cd templates && $(GO) tool templ generate -log-level error
 	@stale=$$(git status --porcelain -- '*_templ.go'); \
 	if [ -n "$$stale" ]; then echo "generated code is not current, run make generate and commit:"; echo "$$stale"; exit 1; fi
 	@unformatted=$$(git ls-files '*.go' | grep -v '_templ\.go$$' | xargs gofmt -l); \
