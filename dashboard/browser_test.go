@@ -184,7 +184,8 @@ func (p *page) form(action string) url.Values {
 }
 
 func serverPath(tenant *tenanttest.Tenant, parts ...string) string {
-	return strings.Join(append([]string{"/environments/" + tenant.Environment + "/servers/" + tenant.ResourceID}, parts...), "/")
+	return strings.Join(append([]string{"/environments/" + tenant.Environment + "/servers/" + tenant.ResourceID},
+		parts...), "/")
 }
 
 func permissionID(t *testing.T, s *site, tenant *tenanttest.Tenant, name string) string {

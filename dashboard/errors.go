@@ -80,7 +80,8 @@ func errorView(err error) pages.ErrorView {
 	case errs.Forbidden:
 		return pages.ErrorView{
 			Title: "Your role does not allow this", Lead: "Nothing was changed.",
-			Fixes: []ui.Fix{{Icon: ui.IconUsers, Title: "Ask an owner or admin", Text: "They can change your role, or do it for you."}},
+			Fixes: []ui.Fix{{Icon: ui.IconUsers, Title: "Ask an owner or admin",
+				Text: "They can change your role, or do it for you."}},
 		}
 	case errs.Conflict:
 		return pages.ErrorView{
@@ -90,14 +91,16 @@ func errorView(err error) pages.ErrorView {
 	case errs.Invalid:
 		return pages.ErrorView{
 			Title: "We could not take this form", Lead: "Nothing was changed.",
-			Fixes: []ui.Fix{{Icon: ui.IconBack, Title: "Go back", Text: "Your browser may still have what you typed. Shorten it and try again."}},
+			Fixes: []ui.Fix{{Icon: ui.IconBack, Title: "Go back",
+				Text: "Your browser may still have what you typed. Shorten it and try again."}},
 		}
 	case errs.Unavailable:
 		return pages.ErrorView{
 			Title: "We cannot reach our database", Lead: "Nothing was changed, and connected apps go on with what they have.",
 			Fixes: []ui.Fix{
 				{Title: "Try again in a minute", Text: "Most of the time this passes by itself."},
-				{Icon: ui.IconServer, Title: "If it does not, the operator can fix it", Text: "Tell them, with the case number below."},
+				{Icon: ui.IconServer, Title: "If it does not, the operator can fix it",
+					Text: "Tell them, with the case number below."},
 			},
 		}
 	case errs.RateLimited:
@@ -108,7 +111,8 @@ func errorView(err error) pages.ErrorView {
 		Title: "Something went wrong on our side", Lead: "It is not your fault. We wrote down what happened.",
 		Fixes: []ui.Fix{
 			{Title: "Try again", Text: "Reload the page in a moment."},
-			{Icon: ui.IconServer, Title: "If it keeps happening, the operator can fix it", Text: "Tell them, with the case number below."},
+			{Icon: ui.IconServer, Title: "If it keeps happening, the operator can fix it",
+				Text: "Tell them, with the case number below."},
 		},
 	}
 }

@@ -66,7 +66,8 @@ func (d *Dashboard) refuseSignIn(c echo.Context, view pages.MemberSignInView, er
 	switch errs.KindOf(err) {
 	case errs.Unauthenticated:
 		view.Error = &ui.Notice{
-			Tone: ui.ToneDanger, What: "That e-mail and password do not match.", Then: "Try again, or ask an owner of your workspace for a new password.",
+			Tone: ui.ToneDanger, What: "That e-mail and password do not match.",
+			Then: "Try again, or ask an owner of your workspace for a new password.",
 		}
 		return d.renderSignIn(c, http.StatusUnprocessableEntity, view)
 	case errs.RateLimited:

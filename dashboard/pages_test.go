@@ -41,7 +41,8 @@ func TestServers_ListShowsStateAndCounts(t *testing.T) {
 func TestServers_EmptySearchAndPages(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, tenanttest.WithFile(func(f *apply.File) {
-		f.Environments = append(f.Environments, apply.Environment{Slug: "acme-prod", Name: "Production", Kind: tenants.KindProduction})
+		f.Environments = append(f.Environments, apply.Environment{Slug: "acme-prod", Name: "Production",
+			Kind: tenants.KindProduction})
 		for i := range 24 {
 			r := f.Environments[0].Resources[0]
 			r.Identifier, r.Name = fmt.Sprintf("https://s%d.acme.example/mcp", i), fmt.Sprintf("Server %02d", i)
@@ -49,7 +50,8 @@ func TestServers_EmptySearchAndPages(t *testing.T) {
 		}
 	}))
 	b := s.signedIn(t, s.Acme, tenants.RoleViewer)
-	b.get("/environments/acme-prod/servers").want(http.StatusOK).wantText("Add your first MCP server", "ostiary apply tenant.yaml")
+	b.get("/environments/acme-prod/servers").want(http.StatusOK).wantText("Add your first MCP server",
+		"ostiary apply tenant.yaml")
 
 	p := b.get("/environments/acme-dev/servers").want(http.StatusOK).wantText("1 to 20 of 25 servers")
 	next := p.Find(`a[rel="next"]`).AttrOr("href", "")
@@ -66,7 +68,8 @@ func TestServers_EmptySearchAndPages(t *testing.T) {
 	if got := p.Find(`input[name="q"]`).AttrOr("value", ""); got != evil {
 		t.Errorf("the search shows %q", got)
 	}
-	for _, query := range []string{"page=0", "page=-1", "page=x", "page=99999999999999999999", "q=" + strings.Repeat("x", 5000), "q=%00", "q=%ff"} {
+	for _, query := range []string{"page=0", "page=-1", "page=x", "page=99999999999999999999", "q=" + strings.Repeat("x",
+		5000), "q=%00", "q=%ff"} {
 		b.get("/environments/acme-dev/servers?" + query).want(http.StatusOK)
 	}
 	b.get("/environments/acme-dev/servers?page=7").want(http.StatusOK).wantText("No server found")
@@ -81,7 +84,8 @@ func TestServer_TabsShowTheDraft(t *testing.T) {
 	}))
 	b := s.signedIn(t, s.Acme, tenants.RoleViewer)
 	p := b.get(serverPath(s.Acme)).want(http.StatusOK)
-	p.wantText("Acme Data", "Revision 1", "1 unmapped tool", s.Acme.ResourceID, s.Acme.Issuer, "http://localhost:8090/mcp/",
+	p.wantText("Acme Data", "Revision 1", "1 unmapped tool", s.Acme.ResourceID, s.Acme.Issuer,
+		"http://localhost:8090/mcp/",
 		"claude mcp add --transport http acme-data http://localhost:8090/mcp",
 		"ostiary gate --issuer "+s.Acme.Issuer+" --server "+s.Acme.ResourceID)
 
@@ -97,7 +101,8 @@ func TestServer_TabsShowTheDraft(t *testing.T) {
 	}
 	b.get(serverPath(s.Acme, "tools") + "?q=zzz").want(http.StatusOK).wantText("No tool found")
 
-	p = b.get(serverPath(s.Acme, "permissions")).want(http.StatusOK).wantText("Which permission does each tool need?", "1 unmapped tool.")
+	p = b.get(serverPath(s.Acme, "permissions")).want(http.StatusOK).wantText("Which permission does each tool need?",
+		"1 unmapped tool.")
 	if rows, columns := p.Find("tbody tr").Length(), p.Find("thead th").Length(); rows != 8 || columns != 5 {
 		t.Errorf("matrix of %d rows and %d columns", rows, columns)
 	}
@@ -122,7 +127,8 @@ func TestWording_EditPreviewSavePublish(t *testing.T) {
 	form.Set("description", "  Send signals to Salesforce & Slack.  ")
 
 	preview := b.post(path+"/preview", form).want(http.StatusOK)
-	if !strings.Contains(preview.Text(), "Send signals to Salesforce & Slack.") || strings.Contains(preview.text, "<html") {
+	if !strings.Contains(preview.Text(), "Send signals to Salesforce & Slack.") || strings.Contains(preview.text,
+		"<html") {
 		t.Error("the preview does not show what is typed, as a fragment")
 	}
 	if title := publishedTitle(t, s, "signals:write"); title != "Route signals" {
@@ -134,7 +140,8 @@ func TestWording_EditPreviewSavePublish(t *testing.T) {
 	if p.location() != path {
 		t.Errorf("after saving sent to %s", p.location())
 	}
-	p = b.get(path).want(http.StatusOK).wantText("Draft saved.", "Draft: 1 wording edited.", "signals:write: wording changed", "Edited")
+	p = b.get(path).want(http.StatusOK).wantText("Draft saved.", "Draft: 1 wording edited.",
+		"signals:write: wording changed", "Edited")
 	if got := p.form(path).Get("description"); got != "Send signals to Salesforce & Slack." {
 		t.Errorf("saved %q", got)
 	}
@@ -235,7 +242,8 @@ func TestWording_MarkupIsText(t *testing.T) {
 	}
 	preview := b.post(path+"/preview", form).want(http.StatusOK)
 	b.post(path, form).want(http.StatusSeeOther)
-	pages := []*page{preview, b.get(path), b.get(serverPath(s.Acme)), b.get(serverPath(s.Acme, "tools")), b.get(serverPath(s.Acme, "permissions"))}
+	pages := []*page{preview, b.get(path), b.get(serverPath(s.Acme)), b.get(serverPath(s.Acme, "tools")),
+		b.get(serverPath(s.Acme, "permissions"))}
 	for i, p := range pages {
 		if p.has("img[onerror]") || p.has("[onerror]") || strings.Contains(p.text, "<img src=x") {
 			t.Errorf("page %d runs the text", i)
@@ -273,7 +281,8 @@ func TestPublish_OnlyWhatWasOnTheScreen(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := b.get(serverPath(s.Acme)).form(serverPath(s.Acme, "publish"))
-	if _, err := s.Resources.CreateScope(ctx, s.Acme.ResourceID, tenants.Scope{Name: "sneaky", Risk: policy.RiskWrite, Title: "Sneaky"}); err != nil {
+	if _, err := s.Resources.CreateScope(ctx, s.Acme.ResourceID, tenants.Scope{Name: "sneaky", Risk: policy.RiskWrite,
+		Title: "Sneaky"}); err != nil {
 		t.Fatal(err)
 	}
 	b.post(serverPath(s.Acme, "publish"), seen).want(http.StatusConflict).wantText("changed")
@@ -327,9 +336,11 @@ func TestNeighbour_LooksLikeNothing(t *testing.T) {
 		{"GET", acme + s.Acme.ResourceID + "/wording/" + theirs, acme + s.Acme.ResourceID + "/wording/scp_nothing"},
 		{"POST", acme + s.Neighbour.ResourceID + "/wording/" + theirs, acme + nothing + "/wording/" + theirs},
 		{"POST", acme + s.Acme.ResourceID + "/wording/" + theirs, acme + s.Acme.ResourceID + "/wording/scp_nothing"},
-		{"POST", acme + s.Neighbour.ResourceID + "/wording/" + mine + "/preview", acme + nothing + "/wording/" + mine + "/preview"},
+		{"POST", acme + s.Neighbour.ResourceID + "/wording/" + mine + "/preview",
+			acme + nothing + "/wording/" + mine + "/preview"},
 		{"POST", acme + s.Neighbour.ResourceID + "/publish", acme + nothing + "/publish"},
-		{"POST", foreign + "/" + s.Neighbour.ResourceID + "/publish", "/environments/nobody-dev/servers/" + nothing + "/publish"},
+		{"POST", foreign + "/" + s.Neighbour.ResourceID + "/publish",
+			"/environments/nobody-dev/servers/" + nothing + "/publish"},
 	} {
 		ask := func(path string) *page {
 			if c.method == http.MethodPost {
@@ -373,10 +384,11 @@ func TestForms_Malformed(t *testing.T) {
 		header http.Header
 		status int
 	}{
-		"too large":       {"title=" + strings.Repeat("x", 70_000), encoded, http.StatusRequestEntityTooLarge},
-		"broken escape":   {"title=%zz", encoded, http.StatusUnprocessableEntity},
-		"no revision":     {"title=Mine", encoded, http.StatusUnprocessableEntity},
-		"JSON":            {`{"title":"Mine"}`, http.Header{"Content-Type": {"application/json"}}, http.StatusUnprocessableEntity},
+		"too large":     {"title=" + strings.Repeat("x", 70_000), encoded, http.StatusRequestEntityTooLarge},
+		"broken escape": {"title=%zz", encoded, http.StatusUnprocessableEntity},
+		"no revision":   {"title=Mine", encoded, http.StatusUnprocessableEntity},
+		"JSON": {`{"title":"Mine"}`, http.Header{"Content-Type": {"application/json"}},
+			http.StatusUnprocessableEntity},
 		"nothing":         {"", nil, http.StatusUnprocessableEntity},
 		"fields in query": {"", encoded, http.StatusUnprocessableEntity},
 	} {
@@ -398,7 +410,8 @@ func TestErrors_OwnFailuresSayNothingButACase(t *testing.T) {
 	b := s.signedIn(t, s.Acme, tenants.RoleOwner)
 	s.DB.Close()
 	p := b.get("/environments/acme-dev/servers").want(http.StatusInternalServerError)
-	if strings.Contains(p.text, "pool") || strings.Contains(p.text, "SQL") || !strings.Contains(p.text, p.header.Get("X-Request-Id")) {
+	if strings.Contains(p.text, "pool") || strings.Contains(p.text, "SQL") || !strings.Contains(p.text,
+		p.header.Get("X-Request-Id")) {
 		t.Errorf("the page says %s", p.main())
 	}
 	if !strings.Contains(s.log.String(), "level=ERROR") {
@@ -417,7 +430,10 @@ func TestBrand_IsTheEnvironmentsOwn(t *testing.T) {
 		t.Errorf("brand: %s", p.text)
 	}
 	page := b.get(serverPath(s.Acme, "wording", permissionID(t, s, s.Acme, "data:read")))
-	links := page.Find(`link[rel="stylesheet"]`).Map(func(_ int, l *goquery.Selection) string { return l.AttrOr("href", "") })
+	links := page.Find(`link[rel="stylesheet"]`).Map(func(_ int, l *goquery.Selection) string {
+		return l.AttrOr("href",
+			"")
+	})
 	if !slices.Contains(links, "/environments/acme-dev/brand.css") {
 		t.Errorf("stylesheets %v", links)
 	}

@@ -67,7 +67,10 @@ func (p serverPage) head() pages.ServerHead {
 		Tabs: []ui.Tab{
 			{Label: "Overview", URL: p.url(), Current: p.tab == tabOverview},
 			{Label: "Tools", URL: p.url(tabTools), Count: strconv.Itoa(len(draft.Tools)), Current: p.tab == tabTools},
-			{Label: "Permissions", URL: p.url(tabPermissions), Count: strconv.Itoa(len(draft.Scopes)), Current: p.tab == tabPermissions},
+			{
+				Label: "Permissions", URL: p.url(tabPermissions), Count: strconv.Itoa(len(draft.Scopes)),
+				Current: p.tab == tabPermissions,
+			},
 		},
 	}
 	if len(draft.Scopes) > 0 {
@@ -126,7 +129,9 @@ func (p serverPage) alerts() []ui.Notice {
 			Tone: ui.ToneAccent, What: "Not published yet.", Then: "Hosts cannot connect to this server until it is.",
 		})
 	case len(changes) > 0:
-		n := ui.Notice{Tone: ui.ToneAccent, What: "Draft: " + summary(changes) + ".", Then: first(changes, 3) + " Nobody is signed out."}
+		n := ui.Notice{
+			Tone: ui.ToneAccent, What: "Draft: " + summary(changes) + ".", Then: first(changes, 3) + " Nobody is signed out.",
+		}
 		if p.tab == tabWording {
 			n.Action = p.publish()
 		}

@@ -61,10 +61,6 @@ func serverURL(env *tenants.Environment, serverID string) string {
 	return serversURL(env) + "/" + serverID
 }
 
-func wordingURL(env *tenants.Environment, serverID, permissionID string) string {
-	return serverURL(env, serverID) + "/wording/" + permissionID
-}
-
 func day(t time.Time) string { return t.UTC().Format("2 Jan 2006") }
 
 func moment(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") }

@@ -28,7 +28,8 @@ func TestSignIn_LeadsToWhereSomebodyWantedToGo(t *testing.T) {
 		t.Errorf("after signing in sent to %s", p.location())
 	}
 	b.get(target).want(http.StatusOK).wantText("Acme Data")
-	for path, want := range map[string]string{"/": "/environments/acme-dev/servers", "/sign-in": "/", "/environments/acme-dev": "/environments/acme-dev/servers"} {
+	for path, want := range map[string]string{"/": "/environments/acme-dev/servers", "/sign-in": "/",
+		"/environments/acme-dev": "/environments/acme-dev/servers"} {
 		if p := b.get(path).want(http.StatusSeeOther); p.location() != want {
 			t.Errorf("%s leads to %s, want %s", path, p.location(), want)
 		}
@@ -66,7 +67,8 @@ func TestSignIn_WrongInputKeepsWhatWasTyped(t *testing.T) {
 		t.Error("the empty fields are not marked")
 	}
 	evil := `"><script>alert(1)</script>@acme.example`
-	p = b.post("/sign-in", url.Values{"email": {evil}, "password": {"wrong password"}, "next": {"/environments/acme-dev/servers"}})
+	p = b.post("/sign-in", url.Values{"email": {evil}, "password": {"wrong password"},
+		"next": {"/environments/acme-dev/servers"}})
 	p.want(http.StatusUnprocessableEntity).wantText("That e-mail and password do not match.")
 	form := p.form("/sign-in")
 	if form.Get("email") != evil || form.Get("next") != "/environments/acme-dev/servers" || form.Get("password") != "" {
@@ -148,7 +150,8 @@ func TestSession_TamperedCookiesAreNobodys(t *testing.T) {
 	} {
 		forger := s.browser(t)
 		header := http.Header{"Cookie": {"ostiary_member=" + forged}}
-		for _, path := range []string{"/environments/acme-dev/servers", "/environments/neighbour-dev/servers", serverPath(s.Acme)} {
+		for _, path := range []string{"/environments/acme-dev/servers", "/environments/neighbour-dev/servers",
+			serverPath(s.Acme)} {
 			p := forger.do(http.MethodGet, path, "", header)
 			if p.status != http.StatusSeeOther || !strings.HasPrefix(p.location(), "/sign-in") {
 				t.Errorf("%s: %s answers %d to %s", name, path, p.status, p.location())
@@ -161,7 +164,8 @@ func TestSession_TamperedCookiesAreNobodys(t *testing.T) {
 			t.Errorf("%s: publishing answers %d to %s", name, p.status, p.location())
 		}
 	}
-	script := s.browser(t).do(http.MethodPost, serverPath(s.Acme, "wording", "x", "preview"), "", http.Header{"Hx-Request": {"true"}})
+	script := s.browser(t).do(http.MethodPost, serverPath(s.Acme, "wording", "x", "preview"), "",
+		http.Header{"Hx-Request": {"true"}})
 	if script.status != http.StatusUnauthorized || script.text != "" {
 		t.Errorf("a script without session gets %d %q", script.status, script.text)
 	}

@@ -87,7 +87,8 @@ func (d *Dashboard) inEnvironment(next echo.HandlerFunc) echo.HandlerFunc {
 func safeNext(next string) string {
 	plain := !strings.ContainsFunc(next, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\\' })
 	u, err := url.Parse(next)
-	if !plain || err != nil || u.Scheme != "" || u.Host != "" || u.Fragment != "" || !strings.HasPrefix(u.Path, "/environments/") {
+	if !plain || err != nil || u.Scheme != "" || u.Host != "" || u.Fragment != "" ||
+		!strings.HasPrefix(u.Path, "/environments/") {
 		return "/"
 	}
 	return u.RequestURI()

@@ -35,7 +35,8 @@ func (d *Dashboard) loadWording(c echo.Context) (wordingPage, error) {
 // current is the saved wording, as the form would send it.
 func (p wordingPage) current() tenants.WordingUpdate {
 	u := tenants.WordingUpdate{
-		Title: p.permission.Title, Description: p.permission.Description, Warning: p.permission.Warning, Tools: map[string]string{},
+		Title: p.permission.Title, Description: p.permission.Description, Warning: p.permission.Warning,
+		Tools: map[string]string{},
 	}
 	for _, t := range p.status.Draft.ToolsOf(p.permission.Name) {
 		u.Tools[t.ID] = t.Wording
@@ -109,19 +110,22 @@ func (p wordingPage) foot() string {
 	if p.status.Published == nil {
 		return "Not published yet"
 	}
-	return "Last published " + day(p.status.Published.PublishedAt) + ", revision " + strconv.Itoa(p.status.Published.Number)
+	r := p.status.Published
+	return "Last published " + day(r.PublishedAt) + ", revision " + strconv.Itoa(r.Number)
 }
 
 // hints says what an editor would say.
 func hints(p wordingPage, typed tenants.WordingUpdate) []pages.Hint {
 	list := []pages.Hint{
-		hint(utf8.RuneCountInString(typed.Title) <= goodTitle, "Title fits on one line of a phone", "Shorten the title.", "It wraps on a phone."),
+		hint(utf8.RuneCountInString(typed.Title) <= goodTitle, "Title fits on one line of a phone", "Shorten the title.",
+			"It wraps on a phone."),
 		hint(typed.Description != "", "Says what happens", "Say what happens.", "People decide by this line."),
 		hint(utf8.RuneCountInString(typed.Description) <= goodText, "Short enough to be read", "Shorten the description.",
 			"Few people read more than two lines."),
 	}
 	if p.permission.Risk == policy.RiskDestructive {
-		list = append(list, hint(typed.Warning != "", "Says what cannot be undone", "Add a warning.", "Say what cannot be undone."))
+		list = append(list, hint(typed.Warning != "", "Says what cannot be undone", "Add a warning.",
+			"Say what cannot be undone."))
 	}
 	silent := 0
 	for _, t := range p.status.Draft.ToolsOf(p.permission.Name) {

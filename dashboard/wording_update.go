@@ -69,8 +69,10 @@ func (d *Dashboard) refuseWording(c echo.Context, p wordingPage, typed tenants.W
 	case e.Kind == errs.Conflict && e.Code == "wording_changed":
 		status = http.StatusConflict
 		view = d.wordingView(c, p, typed) // with the present version, so that saving again is a decision
-		view.Alerts = append(view.Alerts, ui.Notice{Tone: ui.ToneWarn, What: "Somebody else changed this wording after you opened it.",
-			Then: "What you typed is below. Save again to replace theirs, or discard yours."})
+		view.Alerts = append(view.Alerts, ui.Notice{
+			Tone: ui.ToneWarn, What: "Somebody else changed this wording after you opened it.",
+			Then: "What you typed is below. Save again to replace theirs, or discard yours.",
+		})
 	default:
 		return err
 	}

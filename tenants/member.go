@@ -115,7 +115,8 @@ func (s *Members) hash(ctx context.Context, password string) (string, error) {
 
 func memberEvent(action string, m Member) audit.Event {
 	return audit.Event{
-		Action: action, TargetKind: "member", TargetID: m.ID, Detail: map[string]any{"email": m.Email, "role": string(m.Role)},
+		Action: action, TargetKind: "member", TargetID: m.ID,
+		Detail: map[string]any{"email": m.Email, "role": string(m.Role)},
 	}
 }
 
@@ -153,7 +154,9 @@ func (s *Members) Update(ctx context.Context, id string, u MemberUpdate) (Member
 	return m, err
 }
 
-func (s *Members) updateLocked(ctx context.Context, sc scope.Scope, id string, u MemberUpdate, hash string) (Member, error) {
+func (s *Members) updateLocked(
+	ctx context.Context, sc scope.Scope, id string, u MemberUpdate, hash string,
+) (Member, error) {
 	owners, m, err := s.lockMembers(ctx, sc, id)
 	if err != nil {
 		return Member{}, err

@@ -28,8 +28,10 @@ func TestMembers_AuthenticateFindsTheTenant(t *testing.T) {
 	}
 	actions := map[string]int{}
 	recorder := audit.NewRecorder(audit.Deps{DB: w.DB, Now: w.Clock.Now})
-	for _, e := range must[[]audit.Entry](t)(recorder.List(scope.With(context.Background(), scope.Scope{TenantID: w.Acme.ID}), 50)) {
-		if e.Action == "member.signed_in" && (e.Actor.Kind != scope.ActorMember || e.Actor.ID != w.Acme.MemberOf(tenants.RoleOwner).ID) {
+	for _, e := range must[[]audit.Entry](t)(recorder.List(scope.With(context.Background(),
+		scope.Scope{TenantID: w.Acme.ID}), 50)) {
+		if e.Action == "member.signed_in" && (e.Actor.Kind != scope.ActorMember ||
+			e.Actor.ID != w.Acme.MemberOf(tenants.RoleOwner).ID) {
 			t.Errorf("signed in by %+v", e.Actor)
 		}
 		actions[e.Action]++
@@ -42,7 +44,8 @@ func TestMembers_AuthenticateFindsTheTenant(t *testing.T) {
 func TestMembers_AuthenticateAnswersEveryFailureAlike(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, tenanttest.WithFile(func(f *apply.File) {
-		f.Members = append(f.Members, apply.Member{Email: "nopassword@acme.example", Name: "Demo None", Role: tenants.RoleViewer})
+		f.Members = append(f.Members, apply.Member{Email: "nopassword@acme.example", Name: "Demo None",
+			Role: tenants.RoleViewer})
 	}))
 	disabled := w.Acme.MemberOf(tenants.RoleEditor)
 	must[tenants.Member](t)(w.Members.Update(w.Acme.Member(tenants.RoleOwner), disabled.ID,
@@ -76,7 +79,8 @@ func TestMembers_AuthenticateIsLimited(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	try := func(email, password, address string) error {
-		_, err := w.Members.Authenticate(context.Background(), tenants.Credentials{Email: email, Password: password, Address: address})
+		_, err := w.Members.Authenticate(context.Background(), tenants.Credentials{Email: email, Password: password,
+			Address: address})
 		return err
 	}
 	for _, email := range []string{w.Acme.OwnerEmail, "nobody@acme.example"} { // a stranger cannot tell which one exists
@@ -101,7 +105,8 @@ func TestMembers_AuthenticateIsLimited(t *testing.T) {
 func TestMembers_RolesLimitWhoChangesWhom(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	newMember := tenants.NewMember{Email: "new@acme.example", Name: "Demo New", Role: tenants.RoleViewer, Password: tenanttest.Password}
+	newMember := tenants.NewMember{Email: "new@acme.example", Name: "Demo New", Role: tenants.RoleViewer,
+		Password: tenanttest.Password}
 	for _, role := range []tenants.Role{tenants.RoleViewer, tenants.RoleEditor} {
 		_, err := w.Members.Create(w.Acme.Member(role), newMember)
 		wantKind(t, err, errs.Forbidden)
@@ -113,7 +118,8 @@ func TestMembers_RolesLimitWhoChangesWhom(t *testing.T) {
 	m := must[tenants.Member](t)(w.Members.Create(w.Acme.Member(tenants.RoleAdmin), newMember))
 	_, err = w.Members.Create(w.Acme.Member(tenants.RoleAdmin), newMember)
 	wantKind(t, err, errs.Conflict)
-	_, err = w.Members.Create(w.Acme.Member(tenants.RoleAdmin), tenants.NewMember{Email: "x", Role: "king", Password: "short"})
+	_, err = w.Members.Create(w.Acme.Member(tenants.RoleAdmin), tenants.NewMember{Email: "x", Role: "king",
+		Password: "short"})
 	for _, field := range []string{"email", "name", "role", "password"} {
 		wantField(t, err, field)
 	}
@@ -136,7 +142,8 @@ func TestMembers_NeighboursAreNotFound(t *testing.T) {
 	w := newWorld(t)
 	ctx := w.Acme.Member(tenants.RoleOwner)
 	foreign := w.Neighbour.MemberOf(tenants.RoleEditor)
-	_, err := w.Members.Update(ctx, foreign.ID, tenants.MemberUpdate{Name: "Mine", Role: tenants.RoleViewer, Disabled: true})
+	_, err := w.Members.Update(ctx, foreign.ID, tenants.MemberUpdate{Name: "Mine", Role: tenants.RoleViewer,
+		Disabled: true})
 	wantKind(t, err, errs.NotFound)
 	for _, m := range must[[]tenants.Member](t)(w.Members.List(ctx)) {
 		if m.TenantID != w.Acme.ID {
@@ -150,7 +157,8 @@ func TestMembers_NeighboursAreNotFound(t *testing.T) {
 	if _, theirs := must[map[string]tenants.MemberAccount](t)(w.Members.Accounts(w.Acme.Operator()))[foreign.Email]; theirs {
 		t.Error("Accounts shows a neighbour's member")
 	}
-	if _, err := w.Members.Authenticate(ctx, tenants.Credentials{Email: foreign.Email, Password: tenanttest.Password}); err != nil {
+	if _, err := w.Members.Authenticate(ctx, tenants.Credentials{Email: foreign.Email,
+		Password: tenanttest.Password}); err != nil {
 		t.Errorf("the neighbour's member can no longer sign in: %v", err)
 	}
 }

@@ -132,7 +132,9 @@ func (s *Resources) DeleteTool(ctx context.Context, resourceID, toolID string) e
 }
 
 // MapTool sets which permissions a tool needs, by name. Errors as Update.
-func (s *Resources) MapTool(ctx context.Context, resourceID, toolID string, match policy.Match, scopes []string) (Tool, error) {
+func (s *Resources) MapTool(
+	ctx context.Context, resourceID, toolID string, match policy.Match, scopes []string,
+) (Tool, error) {
 	event := audit.Event{Action: "tool.mapped", Detail: map[string]any{"tool": toolID, "scopes": scopes}}
 	d, err := s.edit(ctx, resourceID, event, func(d *Draft) error {
 		t := d.ToolByID(toolID)

@@ -68,7 +68,11 @@ func TestResources_NeighboursServersAreNotFound(t *testing.T) {
 			return err
 		},
 		"DeleteScope": func(ctx context.Context) error { return w.Resources.DeleteScope(ctx, id, scp) },
-		"CreateTool":  func(ctx context.Context) error { _, err := w.Resources.CreateTool(ctx, id, tenants.Tool{}); return err },
+		"CreateTool": func(ctx context.Context) error {
+			_, err := w.Resources.CreateTool(ctx, id,
+				tenants.Tool{})
+			return err
+		},
 		"UpdateTool": func(ctx context.Context) error {
 			_, err := w.Resources.UpdateTool(ctx, id, tenants.Tool{ID: tool})
 			return err
@@ -117,7 +121,8 @@ func TestResources_ListsShowOnlyTheTenantsOwn(t *testing.T) {
 	if list[0].Scopes != 4 || list[0].Tools != 7 || list[0].Unmapped != 0 {
 		t.Errorf("counts %+v", list[0])
 	}
-	found := must[map[string]tenants.Draft](t)(w.Resources.ByIdentifier(w.Acme.Operator(), []string{tenanttest.Identifier}))
+	found := must[map[string]tenants.Draft](t)(w.Resources.ByIdentifier(w.Acme.Operator(),
+		[]string{tenanttest.Identifier}))
 	if len(found) != 1 || found[tenanttest.Identifier].Resource.ID != w.Acme.ResourceID {
 		t.Errorf("ByIdentifier = %v", found)
 	}
@@ -141,7 +146,8 @@ func TestResources_SearchMatchesWhatWasTypedOnly(t *testing.T) {
 		identifier := "https://" + strings.ToLower(strings.NewReplacer(" ", "-", "%", "").Replace(name)) + ".acme.example/mcp"
 		must[tenants.Resource](t)(w.Resources.Create(ctx, tenants.NewResource{Identifier: identifier, Name: name}))
 	}
-	for search, want := range map[string]int{"": 3, "signal": 1, "ACME.EXAMPLE": 2, "100%": 1, "%": 1, "_": 0, `\`: 0, "nothing": 0} {
+	for search, want := range map[string]int{"": 3, "signal": 1, "ACME.EXAMPLE": 2, "100%": 1, "%": 1, "_": 0, `\`: 0,
+		"nothing": 0} {
 		list, total, err := w.Resources.List(ctx, tenants.ResourceFilter{Search: search})
 		if err != nil || len(list) != want || total != want {
 			t.Errorf("search %q found %d of %d, %v; want %d", search, len(list), total, err, want)
@@ -163,7 +169,8 @@ func TestResources_PublishMakesARevisionAndTellsEveryNode(t *testing.T) {
 	}
 	changes := listen(t, w)
 	s := scopeNamed(t, d, "data:read")
-	_, err := w.Resources.UpdateWording(ctx, w.Acme.ResourceID, s.ID, tenants.WordingUpdate{Title: "See your data", Description: s.Description})
+	_, err := w.Resources.UpdateWording(ctx, w.Acme.ResourceID, s.ID, tenants.WordingUpdate{Title: "See your data",
+		Description: s.Description})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +245,8 @@ func TestResources_WordingOfTwoEditorsIsNotLost(t *testing.T) {
 	}
 	// Somebody else's edit of another permission is no conflict; of a tool of this one it is.
 	run := toolNamed(t, d, "run_query")
-	u := tenants.WordingUpdate{Version: version, Title: s.Title, Description: s.Description, Tools: map[string]string{run.ID: "Run a query"}}
+	u := tenants.WordingUpdate{Version: version, Title: s.Title, Description: s.Description,
+		Tools: map[string]string{run.ID: "Run a query"}}
 	if _, err := w.Resources.UpdateWording(ctx, w.Acme.ResourceID, s.ID, u); err != nil {
 		t.Fatal(err)
 	}
@@ -261,14 +269,17 @@ func TestResources_WordingRefusesWhatMisleadsReaders(t *testing.T) {
 		u     tenants.WordingUpdate
 		field string
 	}{
-		"empty title":          {tenants.WordingUpdate{}, "title"},
-		"long title":           {tenants.WordingUpdate{Title: strings.Repeat("é", 81)}, "title"},
-		"right-to-left title":  {tenants.WordingUpdate{Title: "Read \u202eetirw"}, "title"},
-		"zero-width title":     {tenants.WordingUpdate{Title: "Re\u200bad"}, "title"},
-		"line break":           {tenants.WordingUpdate{Title: "Read", Description: "Nothing.\nAllow everything."}, "description"},
-		"invalid UTF-8":        {tenants.WordingUpdate{Title: "Read", Warning: "\xff"}, "warning"},
-		"control in tool":      {tenants.WordingUpdate{Title: "Read", Tools: map[string]string{run.ID: "a\x00b"}}, "tool." + run.ID},
-		"long wording of tool": {tenants.WordingUpdate{Title: "Read", Tools: map[string]string{run.ID: strings.Repeat("x", 141)}}, "tool." + run.ID},
+		"empty title":         {tenants.WordingUpdate{}, "title"},
+		"long title":          {tenants.WordingUpdate{Title: strings.Repeat("é", 81)}, "title"},
+		"right-to-left title": {tenants.WordingUpdate{Title: "Read \u202eetirw"}, "title"},
+		"zero-width title":    {tenants.WordingUpdate{Title: "Re\u200bad"}, "title"},
+		"line break": {tenants.WordingUpdate{Title: "Read", Description: "Nothing.\nAllow everything."},
+			"description"},
+		"invalid UTF-8": {tenants.WordingUpdate{Title: "Read", Warning: "\xff"}, "warning"},
+		"control in tool": {tenants.WordingUpdate{Title: "Read", Tools: map[string]string{run.ID: "a\x00b"}},
+			"tool." + run.ID},
+		"long wording of tool": {tenants.WordingUpdate{Title: "Read", Tools: map[string]string{run.ID: strings.Repeat("x",
+			141)}}, "tool." + run.ID},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := w.Resources.UpdateWording(ctx, w.Acme.ResourceID, s.ID, c.u)
@@ -278,7 +289,8 @@ func TestResources_WordingRefusesWhatMisleadsReaders(t *testing.T) {
 	_, err := w.Resources.UpdateWording(ctx, w.Acme.ResourceID, s.ID,
 		tenants.WordingUpdate{Title: "Read", Tools: map[string]string{foreign.ID: "Harmless"}})
 	wantKind(t, err, errs.NotFound) // not a tool of this permission
-	_, err = w.Resources.UpdateWording(w.Acme.Member(tenants.RoleViewer), w.Acme.ResourceID, s.ID, tenants.WordingUpdate{Title: "Read"})
+	_, err = w.Resources.UpdateWording(w.Acme.Member(tenants.RoleViewer), w.Acme.ResourceID, s.ID,
+		tenants.WordingUpdate{Title: "Read"})
 	wantKind(t, err, errs.Forbidden)
 	after := must[tenants.Draft](t)(w.Resources.Get(ctx, w.Acme.ResourceID))
 	if !reflect.DeepEqual(after, d) {
@@ -295,24 +307,31 @@ func TestResources_DraftRules(t *testing.T) {
 		edit  func(d *tenants.Draft)
 		field string
 	}{
-		"scope with space":      {func(d *tenants.Draft) { d.Scopes[0].Name = "data read" }, "scopes[data read].name"},
-		"reserved scope":        {func(d *tenants.Draft) { d.Scopes[0].Name = "offline_access" }, "scopes[offline_access].name"},
-		"two of a name":         {func(d *tenants.Draft) { d.Scopes[1].Name = "data:read" }, "scopes[data:read].name"},
-		"unknown risk":          {func(d *tenants.Draft) { d.Scopes[0].Risk = "none" }, "scopes[data:read].risk"},
-		"implies itself":        {func(d *tenants.Draft) { d.Scopes[0].Implies = []string{"data:read"} }, "scopes[data:read].implies"},
-		"implies nothing known": {func(d *tenants.Draft) { d.Scopes[0].Implies = []string{"x"} }, "scopes[data:read].implies"},
-		"implies what is worse": {func(d *tenants.Draft) { d.Scopes[0].Implies = []string{"segments:delete"} }, "scopes[data:read].implies"},
+		"scope with space": {func(d *tenants.Draft) { d.Scopes[0].Name = "data read" }, "scopes[data read].name"},
+		"reserved scope": {func(d *tenants.Draft) { d.Scopes[0].Name = "offline_access" },
+			"scopes[offline_access].name"},
+		"two of a name": {func(d *tenants.Draft) { d.Scopes[1].Name = "data:read" }, "scopes[data:read].name"},
+		"unknown risk":  {func(d *tenants.Draft) { d.Scopes[0].Risk = "none" }, "scopes[data:read].risk"},
+		"implies itself": {func(d *tenants.Draft) { d.Scopes[0].Implies = []string{"data:read"} },
+			"scopes[data:read].implies"},
+		"implies nothing known": {func(d *tenants.Draft) { d.Scopes[0].Implies = []string{"x"} },
+			"scopes[data:read].implies"},
+		"implies what is worse": {func(d *tenants.Draft) { d.Scopes[0].Implies = []string{"segments:delete"} },
+			"scopes[data:read].implies"},
 		"circle": {func(d *tenants.Draft) {
 			d.Scopes[0].Implies, d.Scopes[1].Implies = []string{"profiles:read"}, []string{"data:read"}
 		}, "scopes[data:read].implies"},
-		"required destructive":    {func(d *tenants.Draft) { d.Scopes[3].Required = true }, "scopes[segments:delete].required"},
+		"required destructive": {func(d *tenants.Draft) { d.Scopes[3].Required = true },
+			"scopes[segments:delete].required"},
 		"tool of unknown scope":   {func(d *tenants.Draft) { d.Tools[0].Scopes = []string{"x"} }, "tools[run_query].scopes"},
 		"two tools of a name":     {func(d *tenants.Draft) { d.Tools[1].Name = "run_query" }, "tools[run_query].name"},
 		"tool with a hidden name": {func(d *tenants.Draft) { d.Tools[0].Name = "run\u200b" }, "tools[run\u200b].name"},
-		"alias like identifier":   {func(d *tenants.Draft) { d.Aliases = []string{tenanttest.Identifier} }, "aliases[" + tenanttest.Identifier + "]"},
-		"alias not canonical":     {func(d *tenants.Draft) { d.Aliases = []string{"HTTP://x.example"} }, "aliases[HTTP://x.example]"},
-		"mode":                    {func(d *tenants.Draft) { d.Resource.Mode = "off" }, "mode"},
-		"name":                    {func(d *tenants.Draft) { d.Resource.Name = " " }, "name"},
+		"alias like identifier": {func(d *tenants.Draft) { d.Aliases = []string{tenanttest.Identifier} },
+			"aliases[" + tenanttest.Identifier + "]"},
+		"alias not canonical": {func(d *tenants.Draft) { d.Aliases = []string{"HTTP://x.example"} },
+			"aliases[HTTP://x.example]"},
+		"mode": {func(d *tenants.Draft) { d.Resource.Mode = "off" }, "mode"},
+		"name": {func(d *tenants.Draft) { d.Resource.Name = " " }, "name"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := before.Normal()
@@ -331,18 +350,22 @@ func TestResources_ScopesAndToolsCanBeEdited(t *testing.T) {
 	w := newWorld(t)
 	ctx, id := w.Acme.Member(tenants.RoleEditor), w.Acme.ResourceID
 	s := must[tenants.Scope](t)(w.Resources.CreateScope(ctx, id, tenants.Scope{
-		Name: "exports:delete", Risk: policy.RiskDestructive, Title: "Delete exports", Implies: []string{"signals:write", "data:read"},
+		Name: "exports:delete", Risk: policy.RiskDestructive, Title: "Delete exports", Implies: []string{"signals:write",
+			"data:read"},
 	}))
 	if !s.NeverTicked || !slices.Equal(s.Implies, []string{"data:read", "signals:write"}) {
 		t.Errorf("created %+v", s)
 	}
-	tool := must[tenants.Tool](t)(w.Resources.CreateTool(ctx, id, tenants.Tool{Name: "delete_export", Scopes: []string{"exports:delete"}}))
-	tool = must[tenants.Tool](t)(w.Resources.MapTool(ctx, id, tool.ID, policy.MatchAny, []string{"exports:delete", "data:read"}))
+	tool := must[tenants.Tool](t)(w.Resources.CreateTool(ctx, id, tenants.Tool{Name: "delete_export",
+		Scopes: []string{"exports:delete"}}))
+	tool = must[tenants.Tool](t)(w.Resources.MapTool(ctx, id, tool.ID, policy.MatchAny, []string{"exports:delete",
+		"data:read"}))
 	if !slices.Equal(tool.Scopes, []string{"data:read", "exports:delete"}) {
 		t.Errorf("mapped %+v", tool)
 	}
 	s.Title, s.Name = "Remove exports", "renamed"
-	if s = must[tenants.Scope](t)(w.Resources.UpdateScope(ctx, id, s)); s.Name != "exports:delete" || s.Title != "Remove exports" {
+	if s = must[tenants.Scope](t)(w.Resources.UpdateScope(ctx, id, s)); s.Name != "exports:delete" ||
+		s.Title != "Remove exports" {
 		t.Errorf("updated %+v: the name must stay", s)
 	}
 	tool.Wording = "Remove one export"
@@ -351,7 +374,8 @@ func TestResources_ScopesAndToolsCanBeEdited(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := must[tenants.Draft](t)(w.Resources.Get(ctx, id))
-	if got := toolNamed(t, d, "delete_export"); !slices.Equal(got.Scopes, []string{"data:read"}) || got.Wording != "Remove one export" {
+	if got := toolNamed(t, d, "delete_export"); !slices.Equal(got.Scopes, []string{"data:read"}) ||
+		got.Wording != "Remove one export" {
 		t.Errorf("after the permission went: %+v", got)
 	}
 	if err := w.Resources.DeleteTool(ctx, id, tool.ID); err != nil {
@@ -413,7 +437,8 @@ func TestResources_ParallelEditsAllCount(t *testing.T) {
 	}
 	group.Wait()
 	status := must[tenants.DraftStatus](t)(w.Resources.Draft(ctx, w.Acme.ResourceID))
-	if len(status.Draft.Tools) != 7+len(names) || len(status.Changes) != len(names) || status.Draft.Unmapped() != len(names) {
+	if len(status.Draft.Tools) != 7+len(names) || len(status.Changes) != len(names) ||
+		status.Draft.Unmapped() != len(names) {
 		t.Errorf("%d tools, %d changes, %d unmapped", len(status.Draft.Tools), len(status.Changes), status.Draft.Unmapped())
 	}
 }
@@ -439,7 +464,11 @@ func TestResources_ReadsDoNotGrowWithTheServer(t *testing.T) {
 		_, _, err := w.Resources.List(w.Neighbour.Operator(), tenants.ResourceFilter{})
 		return err
 	})
-	many = count("list", func() error { _, _, err := w.Resources.List(w.Acme.Operator(), tenants.ResourceFilter{}); return err })
+	many = count("list", func() error {
+		_, _, err := w.Resources.List(w.Acme.Operator(),
+			tenants.ResourceFilter{})
+		return err
+	})
 	if one != many {
 		t.Errorf("List takes %d statements for one server and %d for five", one, many)
 	}

@@ -85,9 +85,9 @@ func (s *Resources) check(ctx context.Context, sc scope.Scope, d Draft, kind Kin
 	if err != nil || taken == "" {
 		return err
 	}
+	msg := "Another MCP server of this environment already has the address " + taken + "."
 	return &errs.Error{
-		Kind: errs.Conflict, Code: "address_taken", Msg: "Another MCP server of this environment already has the address " + taken + ".",
-		Fields: map[string]string{"identifier": "Another MCP server already has the address " + taken + "."},
+		Kind: errs.Conflict, Code: "address_taken", Msg: msg, Fields: map[string]string{"identifier": msg},
 	}
 }
 
@@ -110,7 +110,9 @@ func (s *Resources) Get(ctx context.Context, id string) (Draft, error) {
 
 // edit is the one way a draft changes: read it under the environment's lock, change it in memory, validate the whole, write
 // the difference. change may refuse. Nothing is written when nothing changed.
-func (s *Resources) edit(ctx context.Context, id string, event audit.Event, change func(d *Draft) error) (Draft, error) {
+func (s *Resources) edit(
+	ctx context.Context, id string, event audit.Event, change func(d *Draft) error,
+) (Draft, error) {
 	if err := AuthorizeEdit(ctx); err != nil {
 		return Draft{}, err
 	}
@@ -210,7 +212,8 @@ func (s *Resources) Delete(ctx context.Context, id string) error {
 			return err
 		}
 		if d.Resource.Revision > 0 {
-			return errs.New(errs.Conflict, "This MCP server was published: what people agreed to refers to it, so it cannot be deleted.")
+			return errs.New(errs.Conflict,
+				"This MCP server was published: what people agreed to refers to it, so it cannot be deleted.")
 		}
 		if err := s.deleteResource(ctx, sc, id); err != nil {
 			return err

@@ -152,7 +152,8 @@ func (s *Resources) loadDrafts(ctx context.Context, sc scope.Scope, column strin
 			ids[i] = r.ID
 		}
 		for _, part := range parts.lists() {
-			if err := tx.Scopes(rows.Within(sc)).Where("resource_id in ?", ids).Order(part.order).Find(part.rows).Error; err != nil {
+			err := tx.Scopes(rows.Within(sc)).Where("resource_id in ?", ids).Order(part.order).Find(part.rows).Error
+			if err != nil {
 				return err
 			}
 		}
@@ -182,7 +183,9 @@ type partList struct {
 }
 
 func (p *draftParts) lists() []partList {
-	return []partList{{&p.aliases, "identifier"}, {&p.scopes, "position, id"}, {&p.tools, "position, id"}, {&p.needs, "scope_id"}}
+	return []partList{
+		{&p.aliases, "identifier"}, {&p.scopes, "position, id"}, {&p.tools, "position, id"}, {&p.needs, "scope_id"},
+	}
 }
 
 func (p *draftParts) assemble(row resourceRow) Draft {

@@ -21,7 +21,8 @@ type draftWrite struct {
 
 func (s *Resources) writeDraft(ctx context.Context, w draftWrite, from, to Draft) error {
 	return s.tx(ctx, func(tx *gorm.DB) error {
-		for _, step := range []func(*gorm.DB, Draft, Draft) error{w.server, w.aliases, w.dropped, w.scopes, w.tools, w.needs} {
+		steps := [...]func(*gorm.DB, Draft, Draft) error{w.server, w.aliases, w.dropped, w.scopes, w.tools, w.needs}
+		for _, step := range steps {
 			if err := step(tx, from, to); err != nil {
 				return err
 			}
@@ -40,19 +41,20 @@ func (w draftWrite) server(tx *gorm.DB, _, to Draft) error {
 
 func (w draftWrite) aliases(tx *gorm.DB, from, to Draft) error {
 	if gone := missingFrom(from.Aliases, to.Aliases); len(gone) > 0 {
-		err := tx.Scopes(rows.Within(w.sc)).Where("resource_id = ? and identifier in ?", w.resource, gone).Delete(&aliasRow{}).Error
+		err := tx.Scopes(rows.Within(w.sc)).Where("resource_id = ? and identifier in ?", w.resource, gone).
+			Delete(&aliasRow{}).Error
 		if err != nil {
 			return err
 		}
 	}
-	var rows []aliasRow
+	var written []aliasRow
 	for _, alias := range missingFrom(to.Aliases, from.Aliases) {
-		rows = append(rows, aliasRow{w.sc.TenantID, w.sc.EnvironmentID, alias, w.resource})
+		written = append(written, aliasRow{w.sc.TenantID, w.sc.EnvironmentID, alias, w.resource})
 	}
-	if len(rows) == 0 {
+	if len(written) == 0 {
 		return nil
 	}
-	return tx.Create(&rows).Error
+	return tx.Create(&written).Error
 }
 
 // dropped deletes scopes and tools that are gone; what maps them goes with them.
@@ -69,34 +71,38 @@ func (w draftWrite) dropped(tx *gorm.DB, from, to Draft) error {
 		}
 	}
 	if len(scopes) > 0 {
-		if err := tx.Scopes(rows.Within(w.sc)).Where("resource_id = ? and id in ?", w.resource, scopes).Delete(&scopeRow{}).Error; err != nil {
+		if err := w.byID(tx, scopes).Delete(&scopeRow{}).Error; err != nil {
 			return err
 		}
 	}
 	if len(tools) == 0 {
 		return nil
 	}
-	return tx.Scopes(rows.Within(w.sc)).Where("resource_id = ? and id in ?", w.resource, tools).Delete(&toolRow{}).Error
+	return w.byID(tx, tools).Delete(&toolRow{}).Error
+}
+
+func (w draftWrite) byID(tx *gorm.DB, ids []string) *gorm.DB {
+	return tx.Scopes(rows.Within(w.sc)).Where("resource_id = ? and id in ?", w.resource, ids)
 }
 
 func (w draftWrite) scopes(tx *gorm.DB, from, to Draft) error {
-	var rows []scopeRow
+	var written []scopeRow
 	for _, s := range to.Scopes {
 		if was := from.ScopeByID(s.ID); was != nil && sameScope(*was, s) {
 			continue
 		}
-		rows = append(rows, scopeRow{
+		written = append(written, scopeRow{
 			TenantID: w.sc.TenantID, EnvironmentID: w.sc.EnvironmentID, ResourceID: w.resource, ID: s.ID, Name: s.Name,
 			Risk: string(s.Risk), Title: s.Title, Description: s.Description, Warning: s.Warning, Baseline: s.Baseline,
 			Required: s.Required, NeverTicked: s.NeverTicked, Implies: textArray(s.Implies), Position: s.Position,
 			CreatedAt: w.at, UpdatedAt: w.at,
 		})
 	}
-	if len(rows) == 0 {
+	if len(written) == 0 {
 		return nil
 	}
 	return tx.Clauses(w.upsert("risk", "title", "description", "warning", "baseline", "required", "never_ticked",
-		"implies", "position", "updated_at")).Create(&rows).Error
+		"implies", "position", "updated_at")).Create(&written).Error
 }
 
 func sameScope(a, b Scope) bool {
@@ -108,21 +114,22 @@ func sameScope(a, b Scope) bool {
 }
 
 func (w draftWrite) tools(tx *gorm.DB, from, to Draft) error {
-	var rows []toolRow
+	var written []toolRow
 	for _, t := range to.Tools {
 		if was := from.ToolByID(t.ID); was != nil && sameTool(*was, t) {
 			continue
 		}
-		rows = append(rows, toolRow{
+		written = append(written, toolRow{
 			TenantID: w.sc.TenantID, EnvironmentID: w.sc.EnvironmentID, ResourceID: w.resource, ID: t.ID, Name: t.Name,
 			Description: t.Description, Wording: t.Wording, Match: string(t.Match), Fingerprint: t.Fingerprint,
 			Position: t.Position, CreatedAt: w.at, UpdatedAt: w.at,
 		})
 	}
-	if len(rows) == 0 {
+	if len(written) == 0 {
 		return nil
 	}
-	return tx.Clauses(w.upsert("description", "wording", "match", "fingerprint", "position", "updated_at")).Create(&rows).Error
+	columns := w.upsert("description", "wording", "match", "fingerprint", "position", "updated_at")
+	return tx.Clauses(columns).Create(&written).Error
 }
 
 func sameTool(a, b Tool) bool {
@@ -147,20 +154,21 @@ func (w draftWrite) needs(tx *gorm.DB, from, to Draft) error {
 		}
 	}
 	for chunk := range slices.Chunk(gone, pairsAtOnce) {
-		if err := tx.Scopes(rows.Within(w.sc)).Where("(tool_id, scope_id) in ?", chunk).Delete(&toolScopeRow{}).Error; err != nil {
+		err := tx.Scopes(rows.Within(w.sc)).Where("(tool_id, scope_id) in ?", chunk).Delete(&toolScopeRow{}).Error
+		if err != nil {
 			return err
 		}
 	}
-	var rows []toolScopeRow
+	var written []toolScopeRow
 	for pair := range is {
 		if !was[pair] {
-			rows = append(rows, pair)
+			written = append(written, pair)
 		}
 	}
-	if len(rows) == 0 {
+	if len(written) == 0 {
 		return nil
 	}
-	return tx.CreateInBatches(&rows, pairsAtOnce).Error
+	return tx.CreateInBatches(&written, pairsAtOnce).Error
 }
 
 // pairsAtOnce keeps a statement below the 65,535 parameters that Postgres takes.

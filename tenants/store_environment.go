@@ -63,7 +63,8 @@ func (s *Environments) insertEnvironment(ctx context.Context, env *Environment, 
 	return s.tx(ctx, func(tx *gorm.DB) error {
 		err := tx.Create(&environmentRow{
 			TenantID: env.TenantID, ID: env.ID, Slug: env.Slug, Name: env.Name, Kind: string(env.Kind), Issuer: env.Issuer,
-			SecretSealed: sealed, Settings: env.Choices, Branding: env.Branding, CreatedAt: env.CreatedAt, UpdatedAt: env.UpdatedAt,
+			SecretSealed: sealed, Settings: env.Choices, Branding: env.Branding,
+			CreatedAt: env.CreatedAt, UpdatedAt: env.UpdatedAt,
 		}).Error
 		if err != nil {
 			return err

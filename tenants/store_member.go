@@ -50,8 +50,8 @@ func (s *Members) findLogins(ctx context.Context, email string) ([]login, error)
 func (s *Members) insertMember(ctx context.Context, m Member, hash string) error {
 	return s.tx(ctx, func(tx *gorm.DB) error {
 		err := tx.Create(&memberRow{
-			TenantID: m.TenantID, ID: m.ID, Email: m.Email, Name: m.Name, Role: string(m.Role), PasswordHash: rows.Optional(hash),
-			CreatedAt: m.CreatedAt,
+			TenantID: m.TenantID, ID: m.ID, Email: m.Email, Name: m.Name, Role: string(m.Role),
+			PasswordHash: rows.Optional(hash), CreatedAt: m.CreatedAt,
 		}).Error
 		if err != nil {
 			return err

@@ -36,7 +36,9 @@ func (s *Resources) deleteResource(ctx context.Context, sc scope.Scope, id strin
 
 // addressOwner returns the first of addresses that another resource of the environment has as identifier or alias, or "".
 // The environment's lock keeps the answer true until the transaction ends.
-func (s *Resources) addressOwner(ctx context.Context, sc scope.Scope, except string, addresses []string) (string, error) {
+func (s *Resources) addressOwner(
+	ctx context.Context, sc scope.Scope, except string, addresses []string,
+) (string, error) {
 	var taken []string
 	err := s.tx(ctx, func(tx *gorm.DB) error {
 		return tx.Raw(`
@@ -70,7 +72,9 @@ type summaryRow struct {
 	Total    int
 }
 
-func (s *Resources) listResources(ctx context.Context, sc scope.Scope, f ResourceFilter) ([]ResourceSummary, int, error) {
+func (s *Resources) listResources(
+	ctx context.Context, sc scope.Scope, f ResourceFilter,
+) ([]ResourceSummary, int, error) {
 	var found []summaryRow
 	err := s.tx(ctx, func(tx *gorm.DB) error {
 		q := tx.Table("resources r").Select(`r.*, count(*) over () as total,
@@ -125,7 +129,9 @@ func (s *Resources) loadRevision(ctx context.Context, sc scope.Scope, id string,
 	return r, nil
 }
 
-func (s *Resources) publishedDocument(ctx context.Context, sc scope.Scope, id string, revision int) (policy.Document, error) {
+func (s *Resources) publishedDocument(
+	ctx context.Context, sc scope.Scope, id string, revision int,
+) (policy.Document, error) {
 	r, err := s.loadRevision(ctx, sc, id, revision)
 	return r.Document, err
 }

@@ -38,7 +38,8 @@ func TestTenants_RenameReachesConsentPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	changes.wait(t, w.Acme.Scope())
-	if got := must[tenants.Tenant](t)(w.Tenants.Get(w.Acme.Member(tenants.RoleViewer))); got.Name != "Acme Inc" || got.Slug != "acme" {
+	if got := must[tenants.Tenant](t)(w.Tenants.Get(w.Acme.Member(tenants.RoleViewer))); got.Name != "Acme Inc" ||
+		got.Slug != "acme" {
 		t.Errorf("Get = %+v", got)
 	}
 	if got := must[tenants.Tenant](t)(w.Tenants.Get(w.Neighbour.Operator())); got.Name != "Neighbour" {

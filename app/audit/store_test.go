@@ -3,7 +3,6 @@ package audit_test
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"reflect"
 	"testing"
@@ -28,7 +27,7 @@ func now() time.Time { return at }
 // twoTenants returns a database with two tenants, which these tests know by id only.
 func twoTenants(t *testing.T) (d *db.DB, acme, neighbour context.Context) {
 	t.Helper()
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	d, err := db.Open(t.Context(), db.Options{URL: apptest.Database(t).AppURL, Logger: log, Now: now})
 	if err != nil {
 		t.Fatal(err)

@@ -91,7 +91,8 @@ func TestApply_MakesAServerEqualToTheFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	// What a member added in the dashboard goes: the file is the truth about this server.
-	if _, err := w.Resources.CreateTool(w.Acme.Member(tenants.RoleEditor), w.Acme.ResourceID, tenants.Tool{Name: "by_hand"}); err != nil {
+	if _, err := w.Resources.CreateTool(w.Acme.Member(tenants.RoleEditor), w.Acme.ResourceID,
+		tenants.Tool{Name: "by_hand"}); err != nil {
 		t.Fatal(err)
 	}
 	f := tenanttest.Demo()
@@ -133,7 +134,8 @@ func TestApply_MakesAServerEqualToTheFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	doc := published[0].Document
-	if _, gone := doc.Tools["delete_segment"]; gone || doc.Mode != policy.ModeShadow || doc.Scopes["data:read"].Title != "See your data" {
+	if _, gone := doc.Tools["delete_segment"]; gone || doc.Mode != policy.ModeShadow ||
+		doc.Scopes["data:read"].Title != "See your data" {
 		t.Errorf("published %+v", doc)
 	}
 	theirs, err := w.Resources.Published(w.Neighbour.Context())
@@ -200,14 +202,18 @@ func TestApply_ChangesOfPeople(t *testing.T) {
 	if again := plan(t, w, f); !again.Empty() {
 		t.Errorf("planned again:\n%s", again)
 	}
-	for email, password := range map[string]string{"user@northwind.example": "another password", "new@contoso.example": tenanttest.Password} {
-		u, err := w.Users.Authenticate(w.Acme.Context(), tenants.Credentials{Email: email, Password: password, Address: "192.0.2.1"})
+	for email, password := range map[string]string{"user@northwind.example": "another password",
+		"new@contoso.example": tenanttest.Password} {
+		u, err := w.Users.Authenticate(w.Acme.Context(), tenants.Credentials{Email: email, Password: password,
+			Address: "192.0.2.1"})
 		if err != nil || u.OrganizationName != "Contoso" {
 			t.Errorf("%s signs in as %+v, %v", email, u, err)
 		}
 	}
-	for email, password := range map[string]string{"viewer@acme.example": "another password", "admin@acme.example": tenanttest.Password} {
-		_, err := w.Members.Authenticate(context.Background(), tenants.Credentials{Email: email, Password: password, Address: "192.0.2.1"})
+	for email, password := range map[string]string{"viewer@acme.example": "another password",
+		"admin@acme.example": tenanttest.Password} {
+		_, err := w.Members.Authenticate(context.Background(), tenants.Credentials{Email: email, Password: password,
+			Address: "192.0.2.1"})
 		if err != nil {
 			t.Errorf("%s: %v", email, err)
 		}
@@ -252,7 +258,8 @@ func TestApply_RefusesWhatChangedAfterThePlan(t *testing.T) {
 	f := tenanttest.Demo()
 	f.Environments[0].Resources[0].Scopes[0].Title = "See your data"
 	p := plan(t, w, f)
-	if _, err := w.Resources.CreateTool(w.Acme.Member(tenants.RoleEditor), w.Acme.ResourceID, tenants.Tool{Name: "by_hand"}); err != nil {
+	if _, err := w.Resources.CreateTool(w.Acme.Member(tenants.RoleEditor), w.Acme.ResourceID,
+		tenants.Tool{Name: "by_hand"}); err != nil {
 		t.Fatal(err)
 	}
 	_, err := w.Applier.Apply(tenanttest.Operator(), p)

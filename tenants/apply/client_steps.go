@@ -29,7 +29,8 @@ func (w *work) clientSteps(ctx context.Context, e *Environment) ([]step, error) 
 	for i, c := range e.Clients {
 		switch {
 		case diffs[i].Missing:
-			steps = append(steps, step{Change{Op: OpCreate, What: fmt.Sprintf("client %s (%s)", c.ID, c.Name)}, w.upsertClient(e.Slug, c)})
+			steps = append(steps, step{Change{Op: OpCreate, What: fmt.Sprintf("client %s (%s)", c.ID, c.Name)},
+				w.upsertClient(e.Slug, c)})
 		case len(diffs[i].Changed) > 0:
 			what := fmt.Sprintf("client %s: %s", c.ID, strings.Join(diffs[i].Changed, ", "))
 			steps = append(steps, step{Change{Op: OpUpdate, What: what}, w.upsertClient(e.Slug, c)})

@@ -89,7 +89,9 @@ func (w *work) userSteps(ctx context.Context, e *Environment) ([]step, error) {
 }
 
 // organizationSlugs returns the slugs of the accounts' organizations, by id.
-func (w *work) organizationSlugs(ctx context.Context, accounts map[string]directory.Account) (map[string]string, error) {
+func (w *work) organizationSlugs(
+	ctx context.Context, accounts map[string]directory.Account,
+) (map[string]string, error) {
 	ids := map[string]bool{}
 	for _, a := range accounts {
 		if a.OrganizationID != "" {

@@ -31,7 +31,8 @@ func TestParse_DemoIsValid(t *testing.T) {
 		t.Fatalf("the demo tenant has problems: %v", problems)
 	}
 	r := f.Environments[0].Resources[0]
-	if f.Tenant.Slug != "acme" || len(r.Scopes) != 4 || len(r.Tools) != 7 || r.Scopes[3].Warning != "A deleted segment cannot be restored." {
+	if f.Tenant.Slug != "acme" || len(r.Scopes) != 4 || len(r.Tools) != 7 ||
+		r.Scopes[3].Warning != "A deleted segment cannot be restored." {
 		t.Errorf("read %+v", f)
 	}
 }
@@ -65,29 +66,32 @@ func TestParse_Shapes(t *testing.T) {
 		text string
 		want string // part of the first problem's line
 	}{
-		"empty":                {"", "1:1: The file is empty"},
-		"comment only":         {"# nothing\n", "1:1: The file is empty"},
-		"not YAML":             {"tenant: [", ":"},
-		"tabs":                 {"tenant:\n\tslug: acme\n", "2:"},
-		"a list":               {"- tenant\n", "1:1: Write keys and values here: tenant, members, environments."},
-		"a word":               {"acme\n", "1:1: Write keys and values here"},
-		"two documents":        {head + "---\n" + head, "3:"},
-		"unknown key":          {head + "tenants: []\n", "2:1: tenants: There is no such key. Keys here: tenant, members, environments."},
-		"key twice":            {head + head, "2:1: tenant: This key is here twice."},
-		"number for text":      {"tenant: {slug: acme, name: 123}\n", "1:28: tenant.name: Put this in quotes"},
-		"word for bool":        {head + "environments: [{slug: acme-dev, name: D, kind: development, settings: {dynamic_registration: maybe}}]\n", "dynamic_registration: Write true or false."},
-		"bad duration":         {head + "environments: [{slug: acme-dev, name: D, kind: development, settings: {refresh_idle: soon}}]\n", `"soon" is not a duration`},
-		"map for list":         {head + "members: {email: a@b}\n", "2:10: members: Write a list here"},
-		"list for map":         {"tenant: [acme]\n", "1:9: tenant: Write keys and values here: slug, name."},
-		"anchor":               {"tenant: &t {slug: acme, name: Acme}\n", "anchors, aliases and tags are not read"},
-		"alias":                {head + "members: *t\n", ":"},
-		"merge":                {"tenant:\n  <<: {slug: acme}\n  name: Acme\n", "There is no such key"},
-		"tag":                  {"tenant: !!map {slug: acme, name: Acme}\n", "anchors, aliases and tags are not read"},
-		"deep":                 {strings.Repeat("[", 10_000), "nested too deeply"},
-		"deep dashes":          {strings.Repeat("- ", 10_000) + "a", "nested too deeply"},
-		"missing secret file":  {head + "members: [{email: a@b, name: A, role: owner, password_file: /nowhere/at/all}]\n", "password_file: This file cannot be read"},
-		"password and file":    {head + "members: [{email: a@b, name: A, role: owner, password: 12345678x, password_file: x}]\n", "password_file: Give the value or a file, not both."},
-		"a secret in an error": {head + "members: [{email: a@b, name: A, role: owner, password: [hunter2hunter2]}]\n", "members[0].password: Write text here."},
+		"empty":         {"", "1:1: The file is empty"},
+		"comment only":  {"# nothing\n", "1:1: The file is empty"},
+		"not YAML":      {"tenant: [", ":"},
+		"tabs":          {"tenant:\n\tslug: acme\n", "2:"},
+		"a list":        {"- tenant\n", "1:1: Write keys and values here: tenant, members, environments."},
+		"a word":        {"acme\n", "1:1: Write keys and values here"},
+		"two documents": {head + "---\n" + head, "3:"},
+		"unknown key": {head + "tenants: []\n",
+			"2:1: tenants: There is no such key. Keys here: tenant, members, environments."},
+		"key twice":       {head + head, "2:1: tenant: This key is here twice."},
+		"number for text": {"tenant: {slug: acme, name: 123}\n", "1:28: tenant.name: Put this in quotes"},
+		"word for bool":   {head + "environments: [{slug: acme-dev, name: D, kind: development, settings: {dynamic_registration: maybe}}]\n", "dynamic_registration: Write true or false."},
+		"bad duration":    {head + "environments: [{slug: acme-dev, name: D, kind: development, settings: {refresh_idle: soon}}]\n", `"soon" is not a duration`},
+		"map for list":    {head + "members: {email: a@b}\n", "2:10: members: Write a list here"},
+		"list for map":    {"tenant: [acme]\n", "1:9: tenant: Write keys and values here: slug, name."},
+		"anchor":          {"tenant: &t {slug: acme, name: Acme}\n", "anchors, aliases and tags are not read"},
+		"alias":           {head + "members: *t\n", ":"},
+		"merge":           {"tenant:\n  <<: {slug: acme}\n  name: Acme\n", "There is no such key"},
+		"tag":             {"tenant: !!map {slug: acme, name: Acme}\n", "anchors, aliases and tags are not read"},
+		"deep":            {strings.Repeat("[", 10_000), "nested too deeply"},
+		"deep dashes":     {strings.Repeat("- ", 10_000) + "a", "nested too deeply"},
+		"missing secret file": {head + "members: [{email: a@b, name: A, role: owner, password_file: /nowhere/at/all}]\n",
+			"password_file: This file cannot be read"},
+		"password and file": {head + "members: [{email: a@b, name: A, role: owner, password: 12345678x, password_file: x}]\n", "password_file: Give the value or a file, not both."},
+		"a secret in an error": {head + "members: [{email: a@b, name: A, role: owner, password: [hunter2hunter2]}]\n",
+			"members[0].password: Write text here."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -39,7 +39,8 @@ func (w *work) resourceSteps(ctx context.Context, e *Environment) ([]step, error
 		r := &e.Resources[i]
 		current, exists := drafts[r.Identifier]
 		if !exists {
-			what := fmt.Sprintf("MCP server %s (%s): %d permissions, %d tools", r.Name, r.Identifier, len(r.Scopes), len(r.Tools))
+			what := fmt.Sprintf("MCP server %s (%s): %d permissions, %d tools",
+				r.Name, r.Identifier, len(r.Scopes), len(r.Tools))
 			steps = append(steps, step{Change{Op: OpCreate, What: what}, w.createResource(r)})
 			continue
 		}

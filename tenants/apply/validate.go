@@ -70,7 +70,9 @@ func (e *Environment) validate() check.Problems {
 	}
 	for i, u := range e.Users {
 		at := fmt.Sprintf("users[%d]", i)
-		p.Join(at, directory.NewUser{Email: u.Email, Name: u.Name, Password: u.Password, PasswordHash: u.PasswordHash}.Validate())
+		p.Join(at, directory.NewUser{
+			Email: u.Email, Name: u.Name, Password: u.Password, PasswordHash: u.PasswordHash,
+		}.Validate())
 		seen.add(at+".email", "user", check.NormalEmail(u.Email))
 		if u.Organization != "" && !slices.Contains(organizations, u.Organization) {
 			p.Addf(at+".organization", "There is no organization %q in this environment of the file.", u.Organization)

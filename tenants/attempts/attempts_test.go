@@ -17,7 +17,8 @@ import (
 func TestMain(m *testing.M) { apptest.Main(m) }
 
 // counters are the two stores of counts, which must agree.
-func counters(t *testing.T) (map[string]func(attempts.Attempt, time.Time) error, map[string]func(attempts.Attempt, time.Time)) {
+func counters(t *testing.T) (map[string]func(attempts.Attempt, time.Time) error, map[string]func(attempts.Attempt,
+	time.Time)) {
 	t.Helper()
 	w := tenanttest.New(t, apptest.Database(t).AppURL)
 	stored, memory := attempts.NewCounter(w.DB), attempts.NewMemory()

@@ -81,7 +81,8 @@ func (e limitedError) Error() string { return "too many attempts; retry after " 
 
 func limited(now time.Time) error {
 	after := windowStart(now).Add(Window).Sub(now)
-	return errs.Wrap(errs.RateLimited, "Too many attempts. Wait a few minutes, then try again.", limitedError{after: after})
+	return errs.Wrap(errs.RateLimited, "Too many attempts. Wait a few minutes, then try again.",
+		limitedError{after: after})
 }
 
 // RetryAfter returns how long to wait after err, if err came from a limit of this package.

@@ -76,6 +76,7 @@ func (c *Counter) Sweep(ctx context.Context, now time.Time) error {
 		return err
 	}
 	return c.db.InTenant(ctx, func(_ context.Context, tx *gorm.DB) error {
-		return tx.Exec(`delete from rate_counters where tenant_id = ? and window_start < ?`, s.TenantID, windowStart(now)).Error
+		return tx.Exec(`delete from rate_counters where tenant_id = ? and window_start < ?`,
+			s.TenantID, windowStart(now)).Error
 	})
 }

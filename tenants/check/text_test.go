@@ -37,7 +37,8 @@ func TestText(t *testing.T) {
 }
 
 func FuzzText(f *testing.F) {
-	for _, seed := range []string{"Query your data", "a\u202eb", "می\u200cخواهم", "a\x00", "\xff", strings.Repeat("\u0301", 9)} {
+	for _, seed := range []string{"Query your data", "a\u202eb", "می\u200cخواهم", "a\x00", "\xff",
+		strings.Repeat("\u0301", 9)} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -63,13 +64,16 @@ func TestNames(t *testing.T) {
 	}{
 		"slug": {func(s string) string { return Slug(s, 40) }, []string{"ab", "acme-dev", "a1"},
 			[]string{"", "a", "Acme", "1a", "a-", "-a", "a_b", "a b", "é", strings.Repeat("a", 41)}},
-		"organization": {OrganizationSlug, []string{"a", "northwind", "1.2_3-x"}, []string{"", "A", "-a", "a b", strings.Repeat("a", 64)}},
+		"organization": {OrganizationSlug, []string{"a", "northwind", "1.2_3-x"}, []string{"", "A", "-a", "a b",
+			strings.Repeat("a", 64)}},
 		"email": {Email, []string{"a@b", "name+tag@sub.example.com", "o'hara@example.com"},
-			[]string{"", "a", "@b", "a@", "a@b@c", "a b@c", "A@b", "a@b..c", "a@-b", "é@b", "a@b\n", strings.Repeat("a", 65) + "@b",
+			[]string{"", "a", "@b", "a@", "a@b@c", "a b@c", "A@b", "a@b..c", "a@-b", "é@b", "a@b\n", strings.Repeat("a",
+				65) + "@b",
 				"a@" + strings.Repeat("b.", 130) + "c"}},
 		"scope": {ScopeToken, []string{"data:read", "a", "!", "https://x/y", strings.Repeat("a", 128)},
 			[]string{"", "a b", `a"b`, `a\b`, "é", "a\n", "offline_access", "openid", strings.Repeat("a", 129)}},
-		"password": {Password, []string{"12345678", strings.Repeat("x", 256)}, []string{"", "1234567", strings.Repeat("x", 257)}},
+		"password": {Password, []string{"12345678", strings.Repeat("x", 256)}, []string{"", "1234567", strings.Repeat("x",
+			257)}},
 		"link": {WebLink, []string{"", "https://acme.example/privacy?x=1"},
 			[]string{"http://acme.example", "javascript:alert(1)", "//acme.example", "https://", "https://u@acme.example", "https://a\u202e"}},
 		"hash": {PasswordHash, []string{"$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$" + strings.Repeat("A", 43)},

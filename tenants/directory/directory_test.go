@@ -45,7 +45,8 @@ func TestUsers_AuthenticateReturnsTheUserWithTheOrganization(t *testing.T) {
 		t.Errorf("signed in %+v", u)
 	}
 	entries, err := audit.NewRecorder(audit.Deps{DB: w.DB, Now: w.Clock.Now}).List(w.Acme.Operator(), 1)
-	if err != nil || entries[0].Action != "user.signed_in" || entries[0].Actor != (scope.Actor{Kind: scope.ActorUser, ID: u.ID}) {
+	if err != nil || entries[0].Action != "user.signed_in" || entries[0].Actor != (scope.Actor{Kind: scope.ActorUser,
+		ID: u.ID}) {
 		t.Errorf("audit %+v, %v", entries, err)
 	}
 }
@@ -133,9 +134,11 @@ func TestUsers_NeighboursAreNotFound(t *testing.T) {
 		wantKind(t, err, errs.NotFound)
 		wantKind(t, w.Users.Disable(ctx, w.Neighbour.UserID, true), errs.NotFound)
 	}
-	_, err := w.Users.Create(owner, directory.NewUser{Email: "x@acme.example", Name: "X", OrganizationID: w.Neighbour.OrganizationID})
+	_, err := w.Users.Create(owner, directory.NewUser{Email: "x@acme.example", Name: "X",
+		OrganizationID: w.Neighbour.OrganizationID})
 	wantKind(t, err, errs.NotFound) // the neighbour's organization
-	_, err = w.Users.Update(owner, w.Acme.UserID, directory.UserUpdate{Name: "X", OrganizationID: w.Neighbour.OrganizationID})
+	_, err = w.Users.Update(owner, w.Acme.UserID, directory.UserUpdate{Name: "X",
+		OrganizationID: w.Neighbour.OrganizationID})
 	wantKind(t, err, errs.NotFound)
 
 	list, total, err := w.Users.List(owner, directory.Filter{})
@@ -181,7 +184,8 @@ func TestUsers_CreateUpdateSearch(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	ctx := w.Acme.Member(tenants.RoleAdmin)
-	u, err := w.Users.Create(ctx, directory.NewUser{Email: "New@Acme.example", Name: "Demo_New", Password: tenanttest.Password})
+	u, err := w.Users.Create(ctx, directory.NewUser{Email: "New@Acme.example", Name: "Demo_New",
+		Password: tenanttest.Password})
 	if err != nil || u.Email != "new@acme.example" || !u.HasPassword {
 		t.Fatalf("created %+v, %v", u, err)
 	}
@@ -192,7 +196,8 @@ func TestUsers_CreateUpdateSearch(t *testing.T) {
 	if !errors.As(err, &e) || len(e.Fields) != 4 {
 		t.Errorf("problems %v", err)
 	}
-	u, err = w.Users.Update(ctx, u.ID, directory.UserUpdate{Name: "Renamed", OrganizationID: w.Acme.OrganizationID, EmailVerified: true})
+	u, err = w.Users.Update(ctx, u.ID, directory.UserUpdate{Name: "Renamed", OrganizationID: w.Acme.OrganizationID,
+		EmailVerified: true})
 	if err != nil || u.OrganizationName != "Northwind Logistics" || !u.HasPassword {
 		t.Errorf("updated %+v, %v", u, err)
 	}

@@ -66,7 +66,9 @@ func (o *Organizations) Create(ctx context.Context, slug, name string) (Organiza
 }
 
 func organizationEvent(action string, org Organization) audit.Event {
-	return audit.Event{Action: action, TargetKind: "organization", TargetID: org.ID, Detail: map[string]any{"slug": org.Slug}}
+	return audit.Event{
+		Action: action, TargetKind: "organization", TargetID: org.ID, Detail: map[string]any{"slug": org.Slug},
+	}
 }
 
 // Get returns the organization with this id. The issuer calls it. Errors: errs.NotFound.

@@ -42,8 +42,9 @@ type joinedUser struct {
 
 func (r joinedUser) user() User {
 	u := User{
-		ID: r.Row.ID, Email: r.Row.Email, EmailVerified: r.Row.EmailVerified, Name: r.Row.Name, OrganizationName: r.OrganizationName,
-		HasPassword: r.Row.PasswordHash != nil, CreatedAt: r.Row.CreatedAt.UTC(), DisabledAt: r.Row.DisabledAt,
+		ID: r.Row.ID, Email: r.Row.Email, EmailVerified: r.Row.EmailVerified, Name: r.Row.Name,
+		OrganizationName: r.OrganizationName,
+		HasPassword:      r.Row.PasswordHash != nil, CreatedAt: r.Row.CreatedAt.UTC(), DisabledAt: r.Row.DisabledAt,
 	}
 	if r.Row.OrganizationID != nil {
 		u.OrganizationID = *r.Row.OrganizationID
@@ -127,7 +128,9 @@ func (u *Users) listUsers(ctx context.Context, sc scope.Scope, f Filter) ([]User
 
 func (u *Users) listAccounts(ctx context.Context, sc scope.Scope, emails []string) (map[string]Account, error) {
 	var found []joinedUser
-	err := u.tx(ctx, func(tx *gorm.DB) error { return users(tx, sc, "u.*").Where("u.email in ?", emails).Scan(&found).Error })
+	err := u.tx(ctx, func(tx *gorm.DB) error {
+		return users(tx, sc, "u.*").Where("u.email in ?", emails).Scan(&found).Error
+	})
 	accounts := make(map[string]Account, len(found))
 	for _, row := range found {
 		a := Account{User: row.user()}

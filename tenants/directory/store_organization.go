@@ -79,7 +79,9 @@ func (o *Organizations) listOrganizations(ctx context.Context, sc scope.Scope, f
 	return list, found[0].Total, nil
 }
 
-func (o *Organizations) organizationsBySlug(ctx context.Context, sc scope.Scope, slugs []string) (map[string]Organization, error) {
+func (o *Organizations) organizationsBySlug(
+	ctx context.Context, sc scope.Scope, slugs []string,
+) (map[string]Organization, error) {
 	var found []organizationRow
 	err := o.tx(ctx, func(tx *gorm.DB) error {
 		return tx.Scopes(rows.Within(sc)).Where("slug in ?", slugs).Find(&found).Error
@@ -91,7 +93,9 @@ func (o *Organizations) organizationsBySlug(ctx context.Context, sc scope.Scope,
 	return bySlug, err
 }
 
-func (o *Organizations) organizationSlugs(ctx context.Context, sc scope.Scope, ids []string) (map[string]string, error) {
+func (o *Organizations) organizationSlugs(
+	ctx context.Context, sc scope.Scope, ids []string,
+) (map[string]string, error) {
 	var found []organizationRow
 	err := o.tx(ctx, func(tx *gorm.DB) error {
 		return tx.Scopes(rows.Within(sc)).Select("id", "slug").Where("id in ?", ids).Find(&found).Error

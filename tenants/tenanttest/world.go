@@ -2,7 +2,6 @@ package tenanttest
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -150,7 +149,7 @@ func New(t testing.TB, appURL string, opts ...Option) *World {
 	t.Helper()
 	o := options{
 		issuerURL: func(slug string) string { return "http://localhost:8080/i/" + slug },
-		logger:    slog.New(slog.NewTextHandler(io.Discard, nil)),
+		logger:    slog.New(slog.DiscardHandler),
 	}
 	for _, option := range opts {
 		option(&o)
@@ -168,7 +167,9 @@ func New(t testing.TB, appURL string, opts ...Option) *World {
 func open(t testing.TB, appURL string, o options) *World {
 	t.Helper()
 	w := &World{Clock: &Clock{}}
-	database, err := db.Open(t.Context(), db.Options{URL: appURL, MaxConns: 8, Logger: o.logger, Now: w.Clock.Now, Tracer: o.tracer})
+	database, err := db.Open(t.Context(), db.Options{
+		URL: appURL, MaxConns: 8, Logger: o.logger, Now: w.Clock.Now, Tracer: o.tracer,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
