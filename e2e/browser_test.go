@@ -248,7 +248,10 @@ func colours(scheme string) action {
 	})
 }
 
-func phone() action { return chromedp.EmulateViewport(320, 640, chromedp.EmulateMobile) }
+func desktop(height int64) action { return chromedp.EmulateViewport(1280, height) }
+
+// phone is as narrow as WCAG 2.2 §1.4.10 asks.
+func phone(height int64) action { return chromedp.EmulateViewport(320, height, chromedp.EmulateMobile) }
 
 func withoutScript() action {
 	return call(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})

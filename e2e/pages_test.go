@@ -25,11 +25,12 @@ const maxDashboardPages = 40
 var views = []struct {
 	name  string
 	setUp []action
+	size  func(height int64) action
 }{
-	{"light", []action{light(), chromedp.EmulateViewport(1280, 900)}},
-	{"dark", []action{dark(), chromedp.EmulateViewport(1280, 900)}},
-	{"phone", []action{light(), phone()}},
-	{"phone dark", []action{dark(), phone()}},
+	{"light", []action{light(), desktop(900)}, desktop},
+	{"dark", []action{dark(), desktop(900)}, desktop},
+	{"phone", []action{light(), phone(640)}, phone},
+	{"phone dark", []action{dark(), phone(640)}, phone},
 }
 
 func TestPages_IssuerPagesAreAccessible(t *testing.T) {
@@ -219,6 +220,7 @@ func (tb *tab) check(name string) {
 			element := eval[string](tb, widestElement)
 			tb.t.Errorf("%s, %s: the page is %d px wider than the screen: %s", name, view.name, wide, element)
 		}
+		tb.grow(view.size)
 		tb.screenshot(name + "-" + view.name)
 	}
 	tb.run(views[0].setUp...)
@@ -237,6 +239,12 @@ var axeSource = sync.OnceValues(func() (string, error) {
 	source, err := os.ReadFile(filepath.Join(shared.modules, "axe-core", "axe.min.js"))
 	return string(source), err
 })
+
+// grow makes the window as high as the page, so that bars that stick to its edge stand where they belong in a picture.
+func (tb *tab) grow(size func(height int64) action) {
+	tb.t.Helper()
+	tb.run(size(max(640, eval[int64](tb, `document.documentElement.scrollHeight`))))
+}
 
 // settle waits until colours have changed over: in the middle of a transition they are neither.
 func (tb *tab) settle() {
