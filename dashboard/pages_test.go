@@ -30,7 +30,8 @@ func TestServers_ListShowsStateAndCounts(t *testing.T) {
 		t.Error("the server has no link")
 	}
 	for name, want := range map[string]string{
-		"Cache-Control": "no-store", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff",
+		"Cache-Control": "no-store", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer",
+		"X-Content-Type-Options": "nosniff",
 	} {
 		if got := p.header.Get(name); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)

@@ -41,7 +41,8 @@ func TestSignIn_NextStaysOnThisHost(t *testing.T) {
 	s := newSite(t)
 	for _, next := range []string{
 		"https://evil.example/", "//evil.example", `/\evil.example`, `\\evil.example`, "/environments/../sign-out", "javascript:alert(1)",
-		"/environments//\tevil", "///environments/x", "/sign-out", "environments/x", "http:/environments/acme-dev", "/%2f/evil.example",
+		"/environments//\tevil", "///environments/x", "/sign-out", "environments/x", "http:/environments/acme-dev",
+		"/%2f/evil.example",
 		"/environments/x\r\nSet-Cookie: a=b",
 	} {
 		b := s.browser(t)

@@ -128,6 +128,7 @@ func TestEnvironments_CreateValidates(t *testing.T) {
 	good := tenants.NewEnvironment{Slug: "acme-prod", Name: "Production", Kind: tenants.KindProduction, Issuer: "https://auth.acme.example"}
 	ctx := w.Acme.Member(tenants.RoleOwner)
 	short := tenants.Duration(time.Minute)
+	light := func(n *tenants.NewEnvironment) *tenants.Colors { return &n.Branding.Light }
 	for name, edit := range map[string]func(*tenants.NewEnvironment){
 		"slug":                           func(n *tenants.NewEnvironment) { n.Slug = "Acme Prod" },
 		"name":                           func(n *tenants.NewEnvironment) { n.Name = "Pro\u202eduction" },
@@ -136,8 +137,8 @@ func TestEnvironments_CreateValidates(t *testing.T) {
 		"settings.access_token_lifetime": func(n *tenants.NewEnvironment) { n.Settings.AccessTokenLifetime = &short },
 		"settings.refresh_grace":         func(n *tenants.NewEnvironment) { n.Settings.RefreshGrace = &short },
 		"branding.privacy_url":           func(n *tenants.NewEnvironment) { n.Branding.PrivacyURL = "javascript:alert(1)" },
-		"branding.light.brand":           func(n *tenants.NewEnvironment) { n.Branding.Light.Brand = "red;}body{display:none" },
-		"branding.light.hover":           func(n *tenants.NewEnvironment) { n.Branding.Light = tenants.Colors{Brand: "#0b5d56"} },
+		"branding.light.brand":           func(n *tenants.NewEnvironment) { light(n).Brand = "red;}body{display:none" },
+		"branding.light.hover":           func(n *tenants.NewEnvironment) { light(n).Brand = "#0b5d56" },
 		"branding.radius":                func(n *tenants.NewEnvironment) { n.Branding.Radius = "17" },
 		"branding.font":                  func(n *tenants.NewEnvironment) { n.Branding.Font = "Comic Sans" },
 		"branding.light.on": func(n *tenants.NewEnvironment) {

@@ -154,7 +154,8 @@ func TestMembers_NeighboursAreNotFound(t *testing.T) {
 	wantKind(t, err, errs.Forbidden)
 	_, err = w.Members.Accounts(ctx)
 	wantKind(t, err, errs.Forbidden)
-	if _, theirs := must[map[string]tenants.MemberAccount](t)(w.Members.Accounts(w.Acme.Operator()))[foreign.Email]; theirs {
+	accounts := must[map[string]tenants.MemberAccount](t)(w.Members.Accounts(w.Acme.Operator()))
+	if _, theirs := accounts[foreign.Email]; theirs {
 		t.Error("Accounts shows a neighbour's member")
 	}
 	if _, err := w.Members.Authenticate(ctx, tenants.Credentials{Email: foreign.Email,

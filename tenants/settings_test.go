@@ -30,7 +30,8 @@ func TestSettings_ChoicesAreStoredAsPeopleWriteThem(t *testing.T) {
 func TestDuration_Text(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]time.Duration{
-		"90s": 90 * time.Second, "10m": 10 * time.Minute, "1h30m": 90 * time.Minute, "30d": 720 * time.Hour, "365d": 8760 * time.Hour,
+		"90s": 90 * time.Second, "10m": 10 * time.Minute, "1h30m": 90 * time.Minute, "30d": 720 * time.Hour,
+		"365d": 8760 * time.Hour,
 	} {
 		var d tenants.Duration
 		if err := d.UnmarshalText([]byte(text)); err != nil || time.Duration(d) != want {
@@ -60,7 +61,9 @@ func TestSettings_Validate(t *testing.T) {
 	for _, p := range choices.Validate() {
 		found[p.Path] = true
 	}
-	for _, path := range []string{"access_token_lifetime", "refresh_grace", "session_idle", "signing_alg", "key_rotation"} {
+	for _, path := range []string{
+		"access_token_lifetime", "refresh_grace", "session_idle", "signing_alg", "key_rotation",
+	} {
 		if !found[path] {
 			t.Errorf("no problem with %s: %v", path, found)
 		}

@@ -112,4 +112,13 @@ type Client struct {
 	Secret       string     `yaml:"secret"` // one is made and printed once when auth is secret and none is given
 	SecretFile   string     `yaml:"secret_file"`
 	GrantTypes   []string   `yaml:"grant_types"` // authorization_code and refresh_token when empty
+
+	PostLogoutRedirectURIs []string `yaml:"post_logout_redirect_uris"` // where it may return to after a sign-out
+	Machine                *Machine `yaml:"machine"`                   // for a client that acts for itself and no user
+}
+
+// Machine is what a client may do for itself, without a user (OAuth client credentials).
+type Machine struct {
+	Resource string   `yaml:"resource"` // identifier of the MCP server
+	Scopes   []string `yaml:"scopes"`
 }

@@ -82,6 +82,7 @@ func (e *Environment) validate() check.Problems {
 	for i, c := range e.Clients {
 		at := fmt.Sprintf("clients[%d]", i)
 		p.Join(at, c.validate())
+		p.Join(at, e.validateAllowance(c.Machine))
 		seen.add(at+".id", "client", c.ID)
 	}
 	return p
@@ -176,16 +177,10 @@ func (c *Client) validate() check.Problems {
 	default:
 		p.Addf("auth", "Choose %s or %s.", AuthNone, AuthSecret)
 	}
-	for i, grant := range c.GrantTypes {
-		if grant != "authorization_code" && grant != "refresh_token" {
-			p.Addf(fmt.Sprintf("grant_types[%d]", i), "Choose authorization_code or refresh_token.")
-		}
+	if c.Machine != nil {
+		p = append(p, c.validateMachine()...)
+		return p
 	}
-	if len(c.RedirectURIs) == 0 {
-		p.Add("redirect_uris", "A client needs an address to return to.")
-	}
-	for i, uri := range c.RedirectURIs {
-		p.Add(fmt.Sprintf("redirect_uris[%d]", i), redirectProblem(uri))
-	}
+	p = append(p, c.validateGrants()...)
 	return p
 }

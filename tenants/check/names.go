@@ -3,6 +3,7 @@ package check
 import (
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -14,12 +15,14 @@ const minPassword = 8
 type rules struct{ slug, orgSlug, email, scopeToken, phc *regexp.Regexp }
 
 func newRules() rules {
+	const label = `[a-z0-9]([a-z0-9-]*[a-z0-9])?` // of a host name
 	return rules{
 		slug:       regexp.MustCompile(`^[a-z][a-z0-9-]*[a-z0-9]$`),
 		orgSlug:    regexp.MustCompile(`^[a-z0-9][a-z0-9_.-]{0,62}$`),
-		email:      regexp.MustCompile(`^[a-z0-9.!#$%&'*+/=?^_{|}~` + "`" + `-]{1,64}@[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`),
+		email:      regexp.MustCompile(`^[a-z0-9.!#$%&'*+/=?^_{|}~` + "`" + `-]{1,64}@` + label + `(\.` + label + `)*$`),
 		scopeToken: regexp.MustCompile(`^[!#-\[\]-~]{1,128}$`),
-		phc:        regexp.MustCompile(`^\$argon2id\$v=19\$m=[0-9]{1,7},t=[0-9]{1,2},p=1\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{43}$`),
+		phc: regexp.MustCompile(`^\$argon2id\$v=19\$m=[0-9]{1,7},t=[0-9]{1,2},p=1` +
+			`\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{43}$`),
 	}
 }
 
@@ -76,7 +79,7 @@ func ScopeToken(s string) string {
 	switch {
 	case !rule.scopeToken.MatchString(s):
 		return "Use 1 to 128 visible ASCII characters, without spaces, quotes or backslashes."
-	case s == "offline_access" || s == "openid":
+	case slices.Contains([]string{"openid", "profile", "email", "offline_access"}, s):
 		return "This name has a meaning of its own in OAuth; choose another."
 	}
 	return ""

@@ -24,8 +24,9 @@ func TestText(t *testing.T) {
 		"right-to-left override": "a\u202eb", "isolate": "a\u2066b", "mark": "a\u200eb", "Arabic mark": "a\u061cb",
 		"zero-width space": "a\u200bb", "zero-width joiner in Latin": "a\u200db", "byte order mark": "\ufeffa",
 		"soft hyphen": "a\u00adb", "word joiner": "a\u2060b", "Hangul filler": "a\u3164b", "tag": "a\U000e0041b",
-		"private use": "a\ue000b", "replacement": "a\ufffdb", "invalid": "a\xffb", "stacked marks": "a" + strings.Repeat("\u0301", 5),
-		"too long": strings.Repeat("é", 81), "joiner at the end": "می\u200c", "joiner beside hidden": "ب\u200d\u200bب",
+		"private use": "a\ue000b", "replacement": "a\ufffdb", "invalid": "a\xffb",
+		"stacked marks": "a" + strings.Repeat("\u0301", 5),
+		"too long":      strings.Repeat("é", 81), "joiner at the end": "می\u200c", "joiner beside hidden": "ب\u200d\u200bب",
 	} {
 		if msg := Text(s, 80); msg == "" {
 			t.Errorf("%s is accepted", name)
