@@ -60,7 +60,7 @@ verify: ## Prove that generated code, formatting and go.mod are current
 
 .PHONY: lint
 lint: ## Run the linters
-	$(GOLANGCI) run
+	$(GOLANGCI) run --allow-parallel-runners
 
 .PHONY: test
 test: test-fast e2e ## All tests; installs what they need on Debian as root
