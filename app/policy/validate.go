@@ -168,7 +168,9 @@ func (d *Document) impliesItself(name string) bool {
 }
 
 // reservedScope reports names that belong to the authorization server, never to a resource.
-func reservedScope(name string) bool { return name == "offline_access" || name == "openid" }
+func reservedScope(name string) bool {
+	return slices.Contains([]string{"openid", "profile", "email", "offline_access"}, name)
+}
 
 // scopeNameProblem holds names to RFC 6749 §3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E ).
 func scopeNameProblem(name string) string {
