@@ -13,6 +13,8 @@ import (
 func (a *App) Applier() *apply.Applier {
 	return apply.New(apply.Deps{
 		Deps: a.tenants, IssuerURL: a.config.Issuer, Clients: clients.NewPreregistered(a.clients),
-		OnEnvironment: func(ctx context.Context, _ *tenants.Environment) error { return a.keys.EnsureActive(ctx, keys.ES256) },
+		OnEnvironment: func(ctx context.Context, env *tenants.Environment) error {
+			return a.keys.EnsureActive(ctx, keys.Alg(env.Settings.SigningAlg))
+		},
 	})
 }

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"time"
 )
 
@@ -153,6 +154,7 @@ type Set struct {
 	active    *Key
 	published map[string]*Key
 	jwks      []byte
+	algs      []string
 	headers   map[string]string // typ -> encoded protected header of the active key
 }
 
@@ -180,6 +182,12 @@ func NewSet(all []*Key, types ...string) (*Set, error) {
 	if set.active == nil {
 		return nil, errors.New("environment has no active signing key")
 	}
+	set.algs = []string{string(set.active.Alg)}
+	for _, jwk := range document.Keys {
+		if !slices.Contains(set.algs, string(jwk.Algorithm)) {
+			set.algs = append(set.algs, string(jwk.Algorithm))
+		}
+	}
 	var err error
 	if set.jwks, err = json.Marshal(document); err != nil {
 		return nil, fmt.Errorf("JWKS: %w", err)
@@ -196,8 +204,8 @@ func (s *Set) JWKS() []byte { return s.jwks }
 // ActiveID returns the kid of the key that signs.
 func (s *Set) ActiveID() string { return s.active.ID }
 
-// Algs returns the algorithm the environment signs with.
-func (s *Set) Algs() []string { return []string{string(s.active.Alg)} }
+// Algs returns the algorithms of the published keys, the one that signs now first.
+func (s *Set) Algs() []string { return s.algs }
 
 func (s *Set) header(typ string) string {
 	return b64([]byte(fmt.Sprintf(`{"alg":%q,"kid":%q,"typ":%q}`, s.active.Alg, s.active.ID, typ)))

@@ -2,13 +2,12 @@ package keys
 
 import (
 	"context"
-	"crypto/x509"
-	"encoding/json"
 	"fmt"
 	"time"
 
 	"gorm.io/gorm"
 
+	"github.com/ostiary/ostiary/app/audit"
 	"github.com/ostiary/ostiary/app/db"
 	"github.com/ostiary/ostiary/app/scope"
 	"github.com/ostiary/ostiary/app/secret"
@@ -26,10 +25,13 @@ type Store struct {
 	db      *db.DB
 	keyring *secret.Keyring
 	now     func() time.Time
+	audit   *audit.Recorder
 }
 
 // NewStore returns a Store.
-func NewStore(d Deps) *Store { return &Store{db: d.DB, keyring: d.Keyring, now: d.Now} }
+func NewStore(d Deps) *Store {
+	return &Store{db: d.DB, keyring: d.Keyring, now: d.Now, audit: audit.NewRecorder(audit.Deps{DB: d.DB, Now: d.Now})}
+}
 
 type keyRow struct {
 	ID            string
@@ -71,46 +73,22 @@ func (s *Store) List(ctx context.Context) ([]*Key, error) {
 	return all, nil
 }
 
-// EnsureActive makes the environment in scope its first signing key when it has none.
-func (s *Store) EnsureActive(ctx context.Context, alg Alg) error {
+// Describe returns every key of the environment in scope, retired ones too, oldest first. It opens none.
+// Errors: errs.Unavailable.
+func (s *Store) Describe(ctx context.Context) ([]Info, error) {
 	sc, err := scope.From(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return s.db.InTenant(ctx, func(ctx context.Context, tx *gorm.DB) error {
-		var n int64
-		err := tx.Raw(`select count(*) from signing_keys where tenant_id = ? and environment_id = ? and state = 'active'`,
-			sc.TenantID, sc.EnvironmentID).Scan(&n).Error
-		if err != nil || n > 0 {
-			return err
-		}
-		return s.insert(tx, sc, alg)
+	var all []Info
+	err = s.db.InTenant(ctx, func(_ context.Context, tx *gorm.DB) error {
+		return tx.Raw(`select id, alg, state, created_at, activated_at, retire_at from signing_keys
+			where tenant_id = ? and environment_id = ? order by created_at, id`, sc.TenantID, sc.EnvironmentID).Scan(&all).Error
 	})
-}
-
-func (s *Store) insert(tx *gorm.DB, sc scope.Scope, alg Alg) error {
-	signer, err := generate(alg)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("describe signing keys: %w", err)
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(signer)
-	if err != nil {
-		return fmt.Errorf("new signing key: %w", err)
-	}
-	key := &Key{ID: secret.NewID("key"), Alg: alg, State: StateActive, signer: signer}
-	jwk, err := key.Public()
-	if err != nil {
-		return err
-	}
-	public, err := json.Marshal(jwk)
-	if err != nil {
-		return fmt.Errorf("new signing key: %w", err)
-	}
-	now := s.now().UTC()
-	return tx.Exec(`insert into signing_keys
-		(tenant_id, environment_id, id, alg, public_jwk, private_sealed, state, created_at, activated_at)
-		values (?, ?, ?, ?, ?, ?, 'active', ?, ?)`,
-		sc.TenantID, sc.EnvironmentID, key.ID, string(alg), string(public), s.keyring.Seal(der, sealedFor(key.ID)), now, now).Error
+	return all, nil
 }
 
 // sealedFor binds a sealed private key to its row.
