@@ -23,7 +23,10 @@ func BenchmarkDecideWarm(b *testing.B) {
 	g := is.newGate(b, func(o *Options) { o.PollEvery = time.Hour })
 	reached := 0
 	h := g.Middleware(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached++ }))
-	body := []byte(`{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"read_data","arguments":{"dataset":"accounts","limit":50},"_meta":{"progressToken":7}}}`)
+	body := []byte(
+		`{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"read_data",` +
+			`"arguments":{"dataset":"accounts","limit":50},"_meta":{"progressToken":7}}}`,
+	)
 	r := httptest.NewRequest(http.MethodPost, "https://mcp.acme.example/mcp", nil)
 	r.Header.Set("Authorization", "Bearer "+is.token("data:read data:list data:write"))
 	r.Header.Set("Content-Type", "application/json")

@@ -14,7 +14,13 @@ func TestChallenge_CannotBeBrokenOutOf(t *testing.T) {
 		scopes:      []string{"data:read", `bad"scope`, "two words", "", "läng", "data:write", strings.Repeat("s", 200)}}
 	const want = `Bearer error="insufficient_scope", scope="data:read data:write `
 	got := c.header()
-	if !strings.HasPrefix(got, want+strings.Repeat("s", 200)+`", resource_metadata="https://a.example/x?, realm=?y", error_description="tool ?x???Set-Cookie`) {
+	if !strings.HasPrefix(
+		got,
+		want+strings.Repeat(
+			"s",
+			200,
+		)+`", resource_metadata="https://a.example/x?, realm=?y", error_description="tool ?x???Set-Cookie`,
+	) {
 		t.Errorf("got %s", got)
 	}
 	if len(got) > 900 {

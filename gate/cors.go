@@ -8,7 +8,8 @@ import (
 // Browser-based hosts call MCP servers from their own origin. Nothing here depends on cookies, so any origin may; the
 // bearer token is what counts.
 const (
-	allowedHeaders = "Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Mcp-Session-Id, Last-Event-ID"
+	allowedHeaders = "Authorization, Content-Type, Accept, MCP-Protocol-Version, " +
+		"Mcp-Method, Mcp-Name, Mcp-Session-Id, Last-Event-ID"
 	exposedHeaders = "WWW-Authenticate, Mcp-Session-Id"
 	allowedMethods = "GET, HEAD, POST, DELETE, OPTIONS"
 	maxParamNames  = 64

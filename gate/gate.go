@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ostiary/ostiary/app/clock"
 	"github.com/ostiary/ostiary/app/policy"
 )
 
@@ -43,6 +44,9 @@ const (
 	defaultPoll    = 3 * time.Second
 	defaultStart   = 30 * time.Second
 	flaggedTools   = 1024
+
+	defaultBodyTimeout  = 30 * time.Second // for a client to send its body
+	defaultWriteTimeout = time.Minute      // for a client to take what is written to it, each time
 )
 
 // Gate protects one MCP server. Make it with New, end it with Close.
@@ -58,6 +62,8 @@ type Gate struct {
 	transport  http.RoundTripper
 	maxBody    int64
 	log        *slog.Logger
+
+	bodyTimeout, writeTimeout time.Duration
 
 	derived  atomic.Pointer[view]
 	rejected atomic.Pointer[policy.Document] // the last one that could not be used, to say so once
@@ -81,6 +87,7 @@ func New(ctx context.Context, o Options) (*Gate, error) {
 			cache: newRecent[[32]byte, tokenEntry](rememberedTokens)},
 		flagged: newRecent[string, struct{}](flaggedTools), observe: o.Observe, transport: o.Transport,
 		maxBody: o.MaxBody, log: o.Logger, end: end, done: make(chan struct{}),
+		bodyTimeout: defaultBodyTimeout, writeTimeout: defaultWriteTimeout,
 	}
 	if o.Upstream != "" {
 		if g.upstream, err = parseUpstream(o.Upstream); err != nil {
@@ -104,7 +111,11 @@ func (g *Gate) start(starting, life context.Context, o Options, keys *issuerKeys
 	}
 	remote := &issuerPolicy{
 		issuer: o.Issuer, resourceID: o.ResourceID, keys: keys, fetch: fetch, every: o.PollEvery, skew: o.Skew, now: o.Now,
-		log: o.Logger, usable: func(doc *policy.Document) error { _, err := newView(doc, o.Issuer, o.Identifier); return err },
+		log: o.Logger,
+		usable: func(doc *policy.Document) error {
+			_, err := newView(doc, o.Issuer, o.Identifier)
+			return err
+		},
 	}
 	if o.Policy == nil {
 		if err := remote.start(starting); err != nil {
@@ -162,7 +173,7 @@ func (o Options) withDefaults() (Options, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.Now == nil {
-		o.Now = time.Now //nolint:forbidigo // the default of a library that is used outside this module too
+		o.Now = clock.System
 	}
 	if o.Transport == nil {
 		o.Transport = defaultTransport()
@@ -223,7 +234,8 @@ func (g *Gate) Handler() http.Handler {
 			protected.ServeHTTP(w, r)
 		default:
 			w.Header().Set("Cache-Control", "no-store")
-			writeJSON(w, http.StatusNotFound, oauthError{"not_found", "There is nothing here; the MCP endpoint is " + v.canonical.identifier})
+			writeJSON(w, http.StatusNotFound, oauthError{"not_found",
+				"There is nothing here; the MCP endpoint is " + v.canonical.identifier})
 		}
 	})
 }

@@ -9,16 +9,14 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/ostiary/ostiary/app/policy"
 )
 
-const (
-	bodyTimeout   = 30 * time.Second // for a client to send its body
-	shownToolName = 128
-)
+const shownToolName = 128
 
 // guard lets a request through to next when token, body and policy agree. Cheap and anonymous checks come first, then who it
 // is, then what is asked for.
@@ -26,6 +24,8 @@ func (g *Gate) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := g.view()
 		guardHeaders(w.Header())
+		// Also for a body nobody will read: net/http waits for it before it answers. Not every ResponseWriter has deadlines.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(g.bodyTimeout)) //nolint:forbidigo // wall clock
 		switch r.Method {
 		case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete:
 		case http.MethodOptions:
@@ -47,8 +47,10 @@ func (g *Gate) guard(next http.Handler) http.Handler {
 			g.servePost(w, out, v, id, next)
 			return
 		}
-		// A body here could only be for a server that reads one where it should not.
-		out.Body, out.ContentLength, out.TransferEncoding = http.NoBody, 0, nil
+		if r.ContentLength != 0 { // only for a server that reads a body where it should not
+			writeRefusal(w, badBody(rpcInvalidRequest, "%s has no body", r.Method))
+			return
+		}
 		var filter *listFilter
 		if r.Method == http.MethodGet { // such streams replay what was lost, answers to tools/list among it
 			filter = g.filterFor(v, id, r.Method)
@@ -102,7 +104,8 @@ func (g *Gate) unavailable(w http.ResponseWriter, r *http.Request, cause error) 
 	}
 	g.log.ErrorContext(r.Context(), "access token could not be checked", "error", cause)
 	w.Header().Set("Retry-After", "5")
-	writeJSON(w, http.StatusServiceUnavailable, oauthError{"temporarily_unavailable", "The access token cannot be checked right now"})
+	writeJSON(w, http.StatusServiceUnavailable,
+		oauthError{"temporarily_unavailable", "The access token cannot be checked right now"})
 }
 
 // tokenInQuery finds an access token where none may be (RFC 6750 §2.3, forbidden by MCP), however it is spelled.
@@ -152,9 +155,6 @@ func (g *Gate) servePost(w http.ResponseWriter, r *http.Request, v *view, id *Id
 		writeRefusal(w, refused)
 		return
 	}
-	if err != nil {
-		return // the client is gone
-	}
 	if !g.permit(w, r, v, b, id) {
 		return
 	}
@@ -169,28 +169,28 @@ func (g *Gate) servePost(w http.ResponseWriter, r *http.Request, v *view, id *Id
 	g.forward(w, r, next, filter)
 }
 
-// readBody reads a JSON body of bounded size from a client that may be slow on purpose.
+// readBody reads a JSON body of bounded size from a client that may be slow on purpose. The error is a *refusal.
 func (g *Gate) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if !isJSON(r.Header) {
 		return nil, &refusal{status: http.StatusUnsupportedMediaType, code: rpcInvalidRequest,
 			message: "the body must be application/json, UTF-8, without content encoding"}
 	}
-	tooLarge := &refusal{status: http.StatusRequestEntityTooLarge, code: rpcInvalidRequest, message: "the body is too large"}
+	tooLarge := &refusal{status: http.StatusRequestEntityTooLarge, code: rpcInvalidRequest,
+		message: "the body is too large"}
 	if r.ContentLength > g.maxBody {
 		return nil, tooLarge
 	}
-	control := http.NewResponseController(w)
-	// Not every ResponseWriter has deadlines; those of net/http do.
-	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) //nolint:forbidigo // deadlines are on the wall clock
 	var buf bytes.Buffer
 	buf.Grow(int(max(r.ContentLength, 0)) + bytes.MinRead)
 	_, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, g.maxBody))
-	_ = control.SetReadDeadline(time.Time{})
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, tooLarge
 	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, &refusal{status: http.StatusRequestTimeout, code: rpcInvalidRequest, message: "the body took too long"}
+	}
 	if err != nil {
-		return nil, err
+		return nil, badBody(rpcInvalidRequest, "the body did not arrive whole")
 	}
 	return buf.Bytes(), nil
 }
@@ -240,8 +240,8 @@ func (g *Gate) permit(w http.ResponseWriter, r *http.Request, v *view, b body, i
 // denyScopes asks for more (MCP 2026-07-28, scope challenge handling).
 func denyScopes(w http.ResponseWriter, b body, c challenge) {
 	w.Header().Set("WWW-Authenticate", c.header())
-	writeRPCError(w, http.StatusForbidden, b.id(), rpcError{Code: rpcInsufficient, Message: c.description, Data: map[string]any{
-		"error": codeInsufficientScope, "scope": scopeValue(c.scopes)}})
+	writeRPCError(w, http.StatusForbidden, b.id(), rpcError{Code: rpcInsufficient, Message: c.description,
+		Data: map[string]string{"error": codeInsufficientScope, "scope": scopeValue(c.scopes)}})
 }
 
 // denyUnknown refuses tools no scope opens. It is an answer to the call, not a challenge: a client that is sent to ask for
@@ -285,13 +285,15 @@ func (g *Gate) report(ctx context.Context, v *view, verdict verdict, id *Identit
 }
 
 func (g *Gate) logDenied(ctx context.Context, v *view, c decided, id *Identity) {
-	msg, level := "tool call denied", slog.LevelInfo
-	if v.shadow {
-		msg = "tool call would be denied"
-	}
+	level := slog.LevelInfo
 	if c.Reason == policy.ReasonUnmappedTool {
 		level = slog.LevelWarn // the tenant has the tool and has not said who may call it
 	}
-	g.log.Log(ctx, level, msg, "tool", shortened(c.tool, shownToolName), "reason", c.Reason, "missing", c.Missing,
+	log := g.log.With("tool", shortened(c.tool, shownToolName), "reason", c.Reason, "missing", c.Missing,
 		"user", id.User, "client", id.Client, "grant", id.Grant, "revision", v.doc.Revision)
+	if v.shadow {
+		log.Log(ctx, level, "tool call would be denied")
+		return
+	}
+	log.Log(ctx, level, "tool call denied")
 }

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
 
@@ -106,7 +107,8 @@ func TestChallenge_InsufficientScopeNamesEverythingTheCallNeeds(t *testing.T) {
 			Data struct{ Error, Scope string }
 		}
 	}
-	if err := json.Unmarshal([]byte(a.body), &body); err != nil || body.ID != 1 || body.Error.Data.Scope != "data:read data:write" {
+	if err := json.Unmarshal([]byte(a.body), &body); err != nil || body.ID != 1 ||
+		body.Error.Data.Scope != "data:read data:write" {
 		t.Errorf("body %s: %v", a.body, err)
 	}
 	if w.upstream.count() != 0 {
@@ -121,11 +123,22 @@ func TestUnknownTool_IsAnsweredNotChallenged(t *testing.T) {
 	w := newWorld(t, func(o *Options) { o.Logger = textLogger(logs) })
 	token := w.token("data:read data:admin")
 	for _, tool := range []string{"unmapped", "never_heard_of", "READ_DATA", "read_data ", "read_data\u0000", "réad"} {
-		a := w.call(t, http.MethodPost, "/mcp", token,
-			string(mustJSON(t, map[string]any{"jsonrpc": "2.0", "id": "a", "method": "tools/call", "params": map[string]any{"name": tool}})))
+		a := w.call(
+			t,
+			http.MethodPost,
+			"/mcp",
+			token,
+			string(
+				mustJSON(
+					t,
+					map[string]any{"jsonrpc": "2.0", "id": "a", "method": "tools/call", "params": map[string]any{"name": tool}},
+				),
+			),
+		)
 		a.want(t, http.StatusOK)
 		var got rpcAnswer
-		if err := json.Unmarshal([]byte(a.body), &got); err != nil || got.Error.Code != rpcInvalidParams || string(got.ID) != `"a"` {
+		if err := json.Unmarshal([]byte(a.body), &got); err != nil || got.Error.Code != rpcInvalidParams ||
+			string(got.ID) != `"a"` {
 			t.Errorf("%q: %s", tool, a.body)
 		}
 		if a.header.Get("WWW-Authenticate") != "" {
@@ -133,7 +146,8 @@ func TestUnknownTool_IsAnsweredNotChallenged(t *testing.T) {
 		}
 	}
 	// Without an id there is nobody to answer; it must not be accepted either.
-	w.call(t, http.MethodPost, "/mcp", token, `{"jsonrpc":"2.0","method":"tools/call","params":{"name":"x"}}`).want(t, http.StatusBadRequest)
+	w.call(t, http.MethodPost, "/mcp", token, `{"jsonrpc":"2.0","method":"tools/call","params":{"name":"x"}}`).
+		want(t, http.StatusBadRequest)
 	if w.upstream.count() != 0 {
 		t.Error("an unknown tool reached the MCP server")
 	}
@@ -164,7 +178,8 @@ func TestBatch_OneDeniedCallDeniesAll(t *testing.T) {
 		return "[" + strings.Join(parts, ",") + `,{"jsonrpc":"2.0","method":"notifications/initialized"}]`
 	}
 	w.call(t, http.MethodPost, "/mcp", token, batch("read_data", "read_data")).want(t, http.StatusOK)
-	a := w.call(t, http.MethodPost, "/mcp", token, batch("read_data", "write_data", "delete_data", "merge_data")).want(t, http.StatusForbidden)
+	a := w.call(t, http.MethodPost, "/mcp", token, batch("read_data", "write_data", "delete_data", "merge_data")).
+		want(t, http.StatusForbidden)
 	if got := challengeOf(t, a)["scope"]; got != "data:write data:delete data:read" {
 		t.Errorf("scope %q", got)
 	}
@@ -189,7 +204,8 @@ func TestOtherMethods_PassForAnyValidToken(t *testing.T) {
 	token := w.token("")
 	for _, body := range []string{
 		`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{}}}`,
-		`{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}`,
+		`{"jsonrpc":"2.0","id":1,"method":"server/discover","params":` +
+			`{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}`,
 		`{"jsonrpc":"2.0","method":"notifications/initialized"}`,
 		`{"jsonrpc":"2.0","id":"x","method":"ping","params":null}`,
 		`{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"file:///a"}}`,
@@ -211,7 +227,8 @@ func TestToken_InQueryIsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
 	token := w.token("data:read")
-	for _, query := range []string{"access_token=" + token, "a=b&access_token=x", "%61ccess_token=x", "ACCESS_TOKEN=x", "a;access_token=x", "access_token"} {
+	for _, query := range []string{"access_token=" + token, "a=b&access_token=x", "%61ccess_token=x", "ACCESS_TOKEN=x",
+		"a;access_token=x", "access_token"} {
 		w.call(t, http.MethodPost, "/mcp?"+query, "", callBody(1, "read_data")).want(t, http.StatusBadRequest)
 		w.call(t, http.MethodPost, "/mcp?"+query, token, callBody(1, "read_data")).want(t, http.StatusBadRequest)
 	}
@@ -231,15 +248,18 @@ func TestHeaders_MustAgreeWithTheBody(t *testing.T) {
 		headers []string
 		status  int
 	}{
-		"both right":               {read, []string{"Mcp-Method: tools/call", "Mcp-Name: read_data"}, 200},
-		"method only":              {read, []string{"Mcp-Method: tools/call"}, 200},
-		"encoded name":             {read, []string{"Mcp-Method: tools/call", "Mcp-Name: =?base64?cmVhZF9kYXRh?="}, 200},
-		"any case of the name":     {read, []string{"mCP-meTHod: tools/call"}, 200},
-		"uri":                      {`{"jsonrpc":"2.0","id":7,"method":"resources/read","params":{"uri":"file:///a"}}`, []string{"Mcp-Method: resources/read", "Mcp-Name: file:///a"}, 200},
-		"name of another kind":     {`{"jsonrpc":"2.0","id":7,"method":"tasks/get","params":{"taskId":"t"}}`, []string{"Mcp-Method: tasks/get", "Mcp-Name: t"}, 200},
-		"old client":               {read, nil, 200},
-		"other tool":               {read, []string{"Mcp-Method: tools/call", "Mcp-Name: delete_data"}, 400},
-		"body runs another tool":   {callBody(7, "delete_data"), []string{"Mcp-Method: tools/call", "Mcp-Name: read_data"}, 400},
+		"both right":           {read, []string{"Mcp-Method: tools/call", "Mcp-Name: read_data"}, 200},
+		"method only":          {read, []string{"Mcp-Method: tools/call"}, 200},
+		"encoded name":         {read, []string{"Mcp-Method: tools/call", "Mcp-Name: =?base64?cmVhZF9kYXRh?="}, 200},
+		"any case of the name": {read, []string{"mCP-meTHod: tools/call"}, 200},
+		"uri": {`{"jsonrpc":"2.0","id":7,"method":"resources/read","params":{"uri":"file:///a"}}`,
+			[]string{"Mcp-Method: resources/read", "Mcp-Name: file:///a"}, 200},
+		"name of another kind": {`{"jsonrpc":"2.0","id":7,"method":"tasks/get","params":{"taskId":"t"}}`,
+			[]string{"Mcp-Method: tasks/get", "Mcp-Name: t"}, 200},
+		"old client": {read, nil, 200},
+		"other tool": {read, []string{"Mcp-Method: tools/call", "Mcp-Name: delete_data"}, 400},
+		"body runs another tool": {callBody(7, "delete_data"),
+			[]string{"Mcp-Method: tools/call", "Mcp-Name: read_data"}, 400},
 		"other tool, name alone":   {read, []string{"Mcp-Name: delete_data"}, 400},
 		"other method":             {read, []string{"Mcp-Method: tools/list"}, 400},
 		"body calls, header lists": {callBody(7, "delete_data"), []string{"Mcp-Method: ping"}, 400},
@@ -282,18 +302,20 @@ func TestBody_NoOtherMediaTypeOrEncoding(t *testing.T) {
 		headers []string
 		status  int
 	}{
-		"charset utf-8":     {callBody(1, "read_data"), []string{"Content-Type: application/json; charset=UTF-8"}, 200},
-		"identity":          {callBody(1, "read_data"), []string{"Content-Encoding: identity"}, 200},
-		"text":              {callBody(1, "read_data"), []string{"Content-Type: text/plain"}, 415},
-		"form":              {"access_token=" + token, []string{"Content-Type: application/x-www-form-urlencoded"}, 415},
-		"two types":         {callBody(1, "read_data"), []string{"Content-Type: application/json", "content-type: text/plain"}, 415},
+		"charset utf-8": {callBody(1, "read_data"), []string{"Content-Type: application/json; charset=UTF-8"}, 200},
+		"identity":      {callBody(1, "read_data"), []string{"Content-Encoding: identity"}, 200},
+		"text":          {callBody(1, "read_data"), []string{"Content-Type: text/plain"}, 415},
+		"form":          {"access_token=" + token, []string{"Content-Type: application/x-www-form-urlencoded"}, 415},
+		"two types": {callBody(1, "read_data"),
+			[]string{"Content-Type: application/json", "content-type: text/plain"}, 415},
 		"utf-16":            {callBody(1, "read_data"), []string{"Content-Type: application/json; charset=utf-16"}, 415},
 		"utf-7":             {callBody(1, "read_data"), []string{"Content-Type: application/json; charset=utf-7"}, 415},
 		"gzip":              {zipped.String(), []string{"Content-Encoding: gzip"}, 415},
 		"gzip, said oddly":  {zipped.String(), []string{"Content-Encoding: identity", "content-encoding: gzip"}, 415},
 		"gzip without word": {zipped.String(), nil, 400},
-		"too large":         {`{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":"` + strings.Repeat("a", defaultMaxBody) + `"}}`, nil, 413},
-		"nothing":           {"", nil, 400},
+		"too large": {`{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":"` +
+			strings.Repeat("a", defaultMaxBody) + `"}}`, nil, 413},
+		"nothing": {"", nil, 400},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w.call(t, http.MethodPost, "/mcp", token, tc.body, tc.headers...).want(t, tc.status)
@@ -309,7 +331,10 @@ func TestBody_TooLargeWithoutSayingSo(t *testing.T) {
 	w := newWorld(t, func(o *Options) { o.MaxBody = 1000 })
 	pr, pw := io.Pipe()
 	go func() {
-		_, err := io.WriteString(pw, `{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":"`+strings.Repeat("a", 5000)+`"}}`)
+		_, err := io.WriteString(
+			pw,
+			`{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":"`+strings.Repeat("a", 5000)+`"}}`,
+		)
 		pw.CloseWithError(err)
 	}()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.url+"/mcp", pr)
@@ -344,7 +369,8 @@ func TestIdentity_ReachesTheServerAndCannotBeSpoofed(t *testing.T) {
 	if len(want) > 0 {
 		t.Errorf("missing %v", want)
 	}
-	for _, name := range []string{"Authorization", "Proxy-Authorization", "X-Http-Method-Override", "X_Http_Method_Override", "Origin", "Forwarded"} {
+	for _, name := range []string{"Authorization", "Proxy-Authorization", "X-Http-Method-Override",
+		"X_Http_Method_Override", "Origin", "Forwarded"} {
 		if r.Header.Get(name) != "" || r.Header[name] != nil {
 			t.Errorf("%s reached the MCP server: %q", name, r.Header.Get(name))
 		}
@@ -357,8 +383,10 @@ func TestIdentity_ReachesTheServerAndCannotBeSpoofed(t *testing.T) {
 func TestIdentity_WithoutOrganizationSendsNone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	w.call(t, http.MethodPost, "/mcp", w.token("data:read", map[string]any{"org_id": nil, "grant_id": nil}), callBody(1, "read_data"),
-		"Ostiary-Organization: org_victim").want(t, http.StatusOK)
+	token := w.token("data:read", map[string]any{"org_id": nil, "grant_id": nil})
+	w.call(t, http.MethodPost, "/mcp", token, callBody(1, "read_data"),
+		"Ostiary-Organization: org_victim").
+		want(t, http.StatusOK)
 	r, _ := w.upstream.last(t)
 	if r.Header.Get(HeaderOrganization) != "" || r.Header.Get(HeaderGrant) != "" {
 		t.Errorf("%v", r.Header)
@@ -370,10 +398,15 @@ func TestBodies_OutsidePostDoNotTravel(t *testing.T) {
 	w := newWorld(t, nil)
 	token := w.token("data:read")
 	for _, method := range []string{http.MethodGet, http.MethodDelete} {
-		w.call(t, method, "/mcp", token, callBody(1, "delete_data"), "Content-Type: application/json").want(t, http.StatusOK)
-		if r, body := w.upstream.last(t); body != "" || r.Method != method {
-			t.Errorf("%s with body %q reached the MCP server", r.Method, body)
+		w.call(t, method, "/mcp", token, callBody(1, "delete_data"), "Content-Type: application/json").
+			want(t, http.StatusBadRequest)
+		w.call(t, method, "/mcp", token, "").want(t, http.StatusOK)
+		if r, _ := w.upstream.last(t); r.Method != method {
+			t.Errorf("%s reached the MCP server as %s", method, r.Method)
 		}
+	}
+	if w.upstream.count() != 2 {
+		t.Errorf("%d requests reached the MCP server, want 2", w.upstream.count())
 	}
 	for _, method := range []string{http.MethodPut, http.MethodPatch, http.MethodTrace, "PROPFIND"} {
 		a := w.call(t, method, "/mcp", token, callBody(1, "delete_data")).want(t, http.StatusMethodNotAllowed)
@@ -411,8 +444,13 @@ func TestSmuggling_ConflictingLengthsNeverReachTheServer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _ = fmt.Fprintf(conn, "POST /mcp HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n%s%s",
-			token, framing, hidden)
+		_, _ = fmt.Fprintf(
+			conn,
+			"POST /mcp HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n%s%s",
+			token,
+			framing,
+			hidden,
+		)
 		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err == nil && resp.StatusCode < 400 {
 			t.Errorf("%s: %s", name, resp.Status)
@@ -429,10 +467,11 @@ func TestPreflight_IsAnsweredWithoutAToken(t *testing.T) {
 	w := newWorld(t, nil)
 	for _, path := range []string{"/mcp", "/mcp/", "/.well-known/oauth-protected-resource/mcp"} {
 		a := w.call(t, http.MethodOptions, path, "", "", "Origin: https://hosts.example", "Access-Control-Request-Method: POST",
-			"Access-Control-Request-Headers: authorization,mcp-param-region,x-evil,mcp-param-bad name").want(t, http.StatusNoContent)
+			"Access-Control-Request-Headers: authorization,mcp-param-region,x-evil,mcp-param-bad name").
+			want(t, http.StatusNoContent)
 		allowed := strings.Split(a.header.Get("Access-Control-Allow-Headers"), ", ")
-		for _, name := range []string{"Authorization", "Content-Type", "Accept", "MCP-Protocol-Version", "Mcp-Method", "Mcp-Name",
-			"Mcp-Session-Id", "Last-Event-ID", "mcp-param-region"} {
+		for _, name := range []string{"Authorization", "Content-Type", "Accept", "MCP-Protocol-Version", "Mcp-Method",
+			"Mcp-Name", "Mcp-Session-Id", "Last-Event-ID", "mcp-param-region"} {
 			if !slices.Contains(allowed, name) {
 				t.Errorf("%s: %s is not allowed", path, name)
 			}
@@ -460,25 +499,35 @@ func TestSession_CannotBeUsedWithSomebodyElsesToken(t *testing.T) {
 		listAnswer("application/json", `{"jsonrpc":"2.0","id":1,"result":{}}`)(rw, nil)
 	}
 	ann := w.token("data:read")
-	a := w.call(t, http.MethodPost, "/mcp", ann, `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}`).want(t, http.StatusOK)
+	a := w.call(t, http.MethodPost, "/mcp", ann, `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}`).
+		want(t, http.StatusOK)
 	if a.header.Get("Mcp-Session-Id") != "session-of-ann" {
 		t.Fatal("the session id did not travel")
 	}
 	const session = "Mcp-Session-Id: session-of-ann"
 	w.call(t, http.MethodPost, "/mcp", ann, callBody(1, "read_data"), session).want(t, http.StatusOK)
-	w.call(t, http.MethodPost, "/mcp", w.token("data:read data:write"), callBody(1, "read_data"), session).want(t, http.StatusOK)
+	w.call(t, http.MethodPost, "/mcp", w.token("data:read data:write"), callBody(1, "read_data"), session).
+		want(t, http.StatusOK)
 	before := w.upstream.count()
 	for name, claim := range map[string]map[string]any{
-		"another user": {"sub": "usr_bob"}, "another organization": {"org_id": "org_other"}, "another client": {"client_id": "cli_other"},
+		"another user":         {"sub": "usr_bob"},
+		"another organization": {"org_id": "org_other"},
+		"another client":       {"client_id": "cli_other"},
 	} {
-		for _, method := range []string{http.MethodPost, http.MethodGet, http.MethodDelete} {
-			if a := w.call(t, method, "/mcp", w.token("data:read", claim), callBody(1, "read_data"), session); a.status != http.StatusNotFound {
+		for method, body := range map[string]string{
+			http.MethodPost: callBody(1, "read_data"), http.MethodGet: "", http.MethodDelete: ""} {
+			a := w.call(t, method, "/mcp", w.token("data:read", claim), body, session)
+			if a.status != http.StatusNotFound {
 				t.Errorf("%s, %s: %d", name, method, a.status)
 			}
 		}
 	}
-	if w.upstream.count() != before {
-		t.Error("it reached the MCP server")
+	// Two sessions in one request: the gate would look at one, the server might take the other.
+	w.call(t, http.MethodPost, "/mcp", w.token("data:read", map[string]any{"sub": "usr_bob"}), callBody(1, "read_data"),
+		"Mcp-Session-Id: session-of-bob", "mcp-session-id: session-of-ann").want(t, http.StatusNotFound)
+	w.call(t, http.MethodPost, "/mcp", ann, callBody(1, "read_data"), "Mcp_Session_Id: x").want(t, http.StatusOK)
+	if r, _ := w.upstream.last(t); r.Header["Mcp_Session_Id"] != nil || w.upstream.count() != before+1 {
+		t.Errorf("%d requests reached the MCP server, the last with %v", w.upstream.count()-before, r.Header)
 	}
 }
 
@@ -491,7 +540,66 @@ func TestLogs_NeverShowTokens(t *testing.T) {
 	w.tool(t, token+"x", "read_data").want(t, http.StatusUnauthorized)
 	w.call(t, http.MethodPost, "/mcp?access_token="+token, "", "").want(t, http.StatusBadRequest)
 	w.call(t, http.MethodPost, "/mcp", token, `{"a":1,"a":"`+token+`"}`).want(t, http.StatusBadRequest)
-	if s := logs.String(); s == "" || strings.Contains(s, token[len(token)-20:]) || strings.Contains(s, strings.Split(token, ".")[1]) {
+	if s := logs.String(); s == "" || strings.Contains(s, token[len(token)-20:]) ||
+		strings.Contains(s, strings.Split(token, ".")[1]) {
 		t.Errorf("log: %s", s)
 	}
+}
+
+// dial sends raw bytes to the gate and returns the connection.
+func (w *world) dial(t *testing.T, raw string) net.Conn {
+	t.Helper()
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(w.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if _, err := io.WriteString(conn, raw); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+func TestSlowClients_AreNotWaitedForEndlessly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.gate.bodyTimeout, w.gate.writeTimeout = 50*time.Millisecond, 50*time.Millisecond
+	head := "POST /mcp HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + w.token("data:read") +
+		"\r\nContent-Type: application/json\r\nContent-Length: "
+
+	// One that does not send what it announced.
+	conn := w.dial(t, head+"500\r\n\r\n{")
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil || resp.StatusCode != http.StatusRequestTimeout {
+		t.Errorf("a body that does not come: %v %v", resp, err)
+	}
+	// One without a token that announces a body, too.
+	conn = w.dial(t, "POST /mcp HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{")
+	resp, err = http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil || resp.StatusCode != http.StatusUnauthorized {
+		t.Errorf("an anonymous body that does not come: %v %v", resp, err)
+	}
+	// One that goes away in the middle.
+	conn = w.dial(t, head+"500\r\n\r\n{")
+	_ = conn.(*net.TCPConn).CloseWrite()
+	resp, err = http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil || resp.StatusCode != http.StatusBadRequest {
+		t.Errorf("half a body: %v %v", resp, err)
+	}
+	if w.upstream.count() != 0 {
+		t.Error("half a body reached the MCP server")
+	}
+	// One that does not read what it asked for.
+	ended := make(chan struct{})
+	w.upstream.answer = func(rw http.ResponseWriter, r *http.Request) {
+		defer close(ended)
+		for r.Context().Err() == nil {
+			if _, err := rw.Write(make([]byte, 1<<20)); err != nil {
+				return
+			}
+		}
+	}
+	body := callBody(1, "read_data")
+	w.dial(t, head+fmt.Sprintf("%d\r\n\r\n%s", len(body), body))
+	<-ended
 }

@@ -68,42 +68,18 @@ func setIdentity(h http.Header, id *Identity) {
 }
 
 // stripInbound removes what a client must not be able to say to the MCP server: its token (the server is not its audience;
-// MCP forbids passing it on), identity headers, a second HTTP method, a protocol switch past the inspection.
+// MCP forbids passing it on), identity headers, a second HTTP method, a protocol switch past the inspection. Names with an
+// underscore go too: to WSGI and CGI servers Ostiary_User and Ostiary-User are the same variable.
 func stripInbound(h http.Header) {
-	for name := range h {
-		if foldsHeader(name, "ostiary-", true) {
+	for name := range h { // canonical, as net/http reads them
+		if strings.HasPrefix(name, "Ostiary-") || strings.Contains(name, "_") {
 			delete(h, name)
-			continue
-		}
-		for _, unwanted := range [...]string{"authorization", "proxy-authorization", "connection", "upgrade", "http2-settings", "origin",
-			"x-http-method", "x-http-method-override", "x-method-override"} {
-			if foldsHeader(name, unwanted, false) {
-				delete(h, name)
-				break
-			}
 		}
 	}
-}
-
-// foldsHeader compares a header name with a lower-case one as WSGI and CGI servers do, for which Ostiary_User and Ostiary-User
-// are the same variable.
-func foldsHeader(name, lower string, prefix bool) bool {
-	if len(name) < len(lower) || !prefix && len(name) != len(lower) {
-		return false
+	for _, name := range [...]string{"Authorization", "Proxy-Authorization", "Connection", "Upgrade", "Http2-Settings",
+		"Origin", "X-Http-Method", "X-Http-Method-Override", "X-Method-Override"} {
+		delete(h, name)
 	}
-	for i := range len(lower) {
-		c := name[i]
-		switch {
-		case c >= 'A' && c <= 'Z':
-			c += 'a' - 'A'
-		case c == '_':
-			c = '-'
-		}
-		if c != lower[i] {
-			return false
-		}
-	}
-	return true
 }
 
 // headerSafe reports whether s can be a header value as it is: printable ASCII without surrounding spaces.

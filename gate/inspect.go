@@ -290,7 +290,8 @@ func checkMirror(h http.Header, b body) error {
 		return nil
 	}
 	mismatch := func(what string) error {
-		return &refusal{status: http.StatusBadRequest, code: rpcHeaderMismatch, id: b.id(), message: "Header mismatch: " + what}
+		return &refusal{status: http.StatusBadRequest, code: rpcHeaderMismatch, id: b.id(),
+			message: "Header mismatch: " + what}
 	}
 	if len(methods) > 1 || len(names) > 1 || b.batch {
 		return mismatch("Mcp-Method and Mcp-Name describe exactly one message")

@@ -18,19 +18,20 @@ func nested(open, closing string, n int) string {
 // smuggled are bodies that some JSON parser or MCP server would read as a call of delete_data.
 func smuggled() map[string]string {
 	const head = `{"jsonrpc":"2.0","id":1,`
+	const call = head + `"method":"tools/call",`
 	return map[string]string{
 		"method twice":               head + `"method":"tools/list","method":"tools/call","params":{"name":"delete_data"}}`,
 		"method twice, one escaped":  head + `"method":"ping","meth\u006fd":"tools/call","params":{"name":"delete_data"}}`,
 		"method in capitals too":     head + `"method":"ping","METHOD":"tools/call","params":{"name":"delete_data"}}`,
 		"method in capitals only":    head + `"Method":"tools/call","params":{"name":"delete_data"}}`,
-		"params twice":               head + `"method":"tools/call","params":{"name":"read_data"},"params":{"name":"delete_data"}}`,
-		"params in capitals too":     head + `"method":"tools/call","params":{"name":"read_data"},"Params":{"name":"delete_data"}}`,
+		"params twice":               call + `"params":{"name":"read_data"},"params":{"name":"delete_data"}}`,
+		"params in capitals too":     call + `"params":{"name":"read_data"},"Params":{"name":"delete_data"}}`,
 		"name twice":                 head + `"method":"tools/call","params":{"name":"read_data","name":"delete_data"}}`,
 		"name twice, one escaped":    head + `"method":"tools/call","params":{"name":"read_data","n\u0061me":"delete_data"}}`,
 		"name in capitals too":       head + `"method":"tools/call","params":{"name":"read_data","Name":"delete_data"}}`,
 		"name in capitals only":      head + `"method":"tools/call","params":{"NAME":"delete_data"}}`,
-		"method with long s":         head + `"param\u017f":{"name":"delete_data"},"method":"tools/call","params":{"name":"read_data"}}`,
-		"duplicate in arguments":     head + `"method":"tools/call","params":{"name":"read_data","arguments":{"id":1,"id":2}}}`,
+		"method with long s":         call + `"param\u017f":{"name":"delete_data"},"params":{"name":"read_data"}}`,
+		"duplicate in arguments":     call + `"params":{"name":"read_data","arguments":{"id":1,"id":2}}}`,
 		"duplicate deep down":        head + `"method":"ping","params":{"a":[{"b":{"c":1,"c":2}}]}}`,
 		"duplicate among many":       head + `"method":"ping","params":{` + manyMembers(100) + `,"k7":1}}`,
 		"two values":                 head + `"method":"ping"}` + callBody(1, "delete_data"),
@@ -99,8 +100,17 @@ func smuggled() map[string]string {
 		"batch in a batch":           `[[` + callBody(1, "delete_data") + `]]`,
 		"batch with a string":        `[` + callBody(1, "read_data") + `,"x"]`,
 		"batch with null":            `[null]`,
-		"batch with a bad one":       `[` + callBody(1, "read_data") + `,{"jsonrpc":"2.0","id":1,"Method":"tools/call","params":{"name":"delete_data"}}]`,
-		"batch beyond the limit":     `[` + strings.Repeat(callBody(1, "read_data")+",", maxBatch) + callBody(1, "read_data") + `]`,
+		"batch with a bad one": `[` + callBody(
+			1,
+			"read_data",
+		) + `,{"jsonrpc":"2.0","id":1,"Method":"tools/call","params":{"name":"delete_data"}}]`,
+		"batch beyond the limit": `[` + strings.Repeat(
+			callBody(1, "read_data")+",",
+			maxBatch,
+		) + callBody(
+			1,
+			"read_data",
+		) + `]`,
 	}
 }
 
@@ -137,17 +147,25 @@ func TestInspect_ReadsWhatClientsSend(t *testing.T) {
 		body string
 		want message
 	}{
-		"call":            {callBody(3, "read_data"), message{request, "tools/call", "read_data", []byte("3")}},
-		"escaped name":    {`{"jsonrpc":"2.0","id":"a","method":"tools\/call","params":{"name":"r\u0065ad_data"}}`, message{request, "tools/call", "read_data", []byte(`"a"`)}},
-		"emoji name":      {`{"jsonrpc":"2.0","id":-1.5e3,"method":"tools/call","params":{"name":"\ud83d\ude00"}}`, message{request, "tools/call", "😀", []byte("-1.5e3")}},
-		"name comes last": {`{"params":{"arguments":{"name":"x","deep":[{"name":"y"}]},"name":"read_data"},"method":"tools/call","id":1,"jsonrpc":"2.0"}`, message{request, "tools/call", "read_data", []byte("1")}},
-		"white space":     {" \r\n\t{ \"jsonrpc\" : \"2.0\" , \"id\" : 1 , \"method\" : \"tools/list\" } \n", message{request, "tools/list", "", []byte("1")}},
-		"null id":         {`{"jsonrpc":"2.0","id":null,"method":"ping"}`, message{request, "ping", "", []byte("null")}},
-		"notification":    {`{"jsonrpc":"2.0","method":"notifications/initialized"}`, message{notification, "notifications/initialized", "", nil}},
-		"response":        {`{"jsonrpc":"2.0","id":9,"result":null}`, message{reply, "", "", []byte("9")}},
-		"null error":      {`{"jsonrpc":"2.0","id":9,"result":{},"error":null}`, message{reply, "", "", []byte("9")}},
-		"extra members":   {`{"jsonrpc":"2.0","id":1,"method":"ping","x-trace":{"a":1,"A":2}}`, message{request, "ping", "", []byte("1")}},
-		"lone surrogate in an argument": {`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","arguments":{"x":"\ud800"}}}`,
+		"call": {callBody(3, "read_data"), message{request, "tools/call", "read_data", []byte("3")}},
+		"escaped name": {`{"jsonrpc":"2.0","id":"a","method":"tools\/call","params":{"name":"r\u0065ad_data"}}`,
+			message{request, "tools/call", "read_data", []byte(`"a"`)}},
+		"emoji name": {`{"jsonrpc":"2.0","id":-1.5e3,"method":"tools/call","params":{"name":"\ud83d\ude00"}}`,
+			message{request, "tools/call", "😀", []byte("-1.5e3")}},
+		"name comes last": {`{"params":{"arguments":{"name":"x","deep":[{"name":"y"}]},"name":"read_data"},` +
+			`"method":"tools/call","id":1,"jsonrpc":"2.0"}`,
+			message{request, "tools/call", "read_data", []byte("1")}},
+		"white space": {" \r\n\t{ \"jsonrpc\" : \"2.0\" , \"id\" : 1 , \"method\" : \"tools/list\" } \n",
+			message{request, "tools/list", "", []byte("1")}},
+		"null id": {`{"jsonrpc":"2.0","id":null,"method":"ping"}`, message{request, "ping", "", []byte("null")}},
+		"notification": {`{"jsonrpc":"2.0","method":"notifications/initialized"}`,
+			message{notification, "notifications/initialized", "", nil}},
+		"response":   {`{"jsonrpc":"2.0","id":9,"result":null}`, message{reply, "", "", []byte("9")}},
+		"null error": {`{"jsonrpc":"2.0","id":9,"result":{},"error":null}`, message{reply, "", "", []byte("9")}},
+		"extra members": {`{"jsonrpc":"2.0","id":1,"method":"ping","x-trace":{"a":1,"A":2}}`,
+			message{request, "ping", "", []byte("1")}},
+		"lone surrogate in an argument": {`{"jsonrpc":"2.0",` +
+			`"id":1,"method":"tools/call","params":{"name":"a","arguments":{"x":"\ud800"}}}`,
 			message{request, "tools/call", "a", []byte("1")}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -157,7 +175,8 @@ func TestInspect_ReadsWhatClientsSend(t *testing.T) {
 				t.Fatalf("%+v, %v", b, err)
 			}
 			got := b.messages[0]
-			if got.kind != tc.want.kind || got.method != tc.want.method || got.target != tc.want.target || !bytes.Equal(got.id, tc.want.id) {
+			if got.kind != tc.want.kind || got.method != tc.want.method || got.target != tc.want.target ||
+				!bytes.Equal(got.id, tc.want.id) {
 				t.Errorf("got %+v, want %+v", got, tc.want)
 			}
 		})
@@ -225,7 +244,8 @@ func FuzzInspect(f *testing.F) {
 
 // FuzzCheckJSON compares the checker with encoding/json in both directions.
 func FuzzCheckJSON(f *testing.F) {
-	for _, s := range []string{`{"a":[1,2.5e-3,true,null,"x\u00e9"],"b":{}}`, `[]`, `"\ud83d\ude00"`, `-0`, `{"a":1,"a":2}`, `[1,]`, ` 1 `} {
+	for _, s := range []string{`{"a":[1,2.5e-3,true,null,"x\u00e9"],"b":{}}`,
+		`[]`, `"\ud83d\ude00"`, `-0`, `{"a":1,"a":2}`, `[1,]`, ` 1 `} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {

@@ -28,11 +28,11 @@ import (
 
 const testResource = "res_acme"
 
-// clock is the wall clock with an offset that a test moves.
-type clock struct{ offset atomic.Int64 }
+// testClock is the wall clock with an offset that a test moves.
+type testClock struct{ offset atomic.Int64 }
 
-func (c *clock) now() time.Time          { return time.Now().Add(time.Duration(c.offset.Load())) }
-func (c *clock) advance(d time.Duration) { c.offset.Add(int64(d)) }
+func (c *testClock) now() time.Time          { return time.Now().Add(time.Duration(c.offset.Load())) }
+func (c *testClock) advance(d time.Duration) { c.offset.Add(int64(d)) }
 
 // signer is a key pair under a kid.
 type signer struct {
@@ -94,7 +94,7 @@ type testIssuer struct {
 	t     testing.TB
 	srv   *httptest.Server
 	url   string
-	clock *clock
+	clock *testClock
 
 	mu       sync.Mutex
 	keys     []signer
@@ -108,7 +108,12 @@ type testIssuer struct {
 
 func newIssuer(t testing.TB) *testIssuer {
 	t.Helper()
-	is := &testIssuer{t: t, clock: new(clock), keys: []signer{newSigner(t, "key-1", jose.ES256)}, fetches: map[string]int{}}
+	is := &testIssuer{
+		t:       t,
+		clock:   new(testClock),
+		keys:    []signer{newSigner(t, "key-1", jose.ES256)},
+		fetches: map[string]int{},
+	}
 	is.doc = testDocument("https://mcp.acme.example/mcp")
 	is.srv = httptest.NewServer(http.HandlerFunc(is.serve))
 	t.Cleanup(is.srv.Close)

@@ -21,11 +21,13 @@ import (
 )
 
 const (
-	keysFreshFor   = 5 * time.Minute // after this a lookup asks the issuer again, in the background
-	keysRetryAfter = 5 * time.Second // between two fetches, whatever asks for them: an unknown kid costs an attacker nothing
-	metadataLimit  = 256 << 10
-	jwksLimit      = 1 << 20
-	minRSABits     = 2048
+	keysFreshFor = 5 * time.Minute // after this a lookup asks the issuer again, in the background
+	// Between two fetches, whatever asks for them: made-up kids must not turn the gate against the issuer.
+	keysRetryAfter = 5 * time.Second
+
+	metadataLimit = 256 << 10
+	jwksLimit     = 1 << 20
+	minRSABits    = 2048
 )
 
 var (
@@ -96,7 +98,7 @@ func (k *issuerKeys) held(kid string) (verifyKey, bool) {
 		return verifyKey{}, false
 	}
 	if k.now().Sub(set.fetched) > keysFreshFor {
-		k.start()
+		_, _ = k.start() // nobody waits for it; a failure is logged where it happens
 	}
 	key, ok := set.byID[kid]
 	return key, ok

@@ -90,7 +90,18 @@ func TestKeys_OneBadKeyDoesNotSpoilTheSet(t *testing.T) {
 	wrong := newSigner(t, "wrong", jose.ES256).public()
 	wrong.Algorithm = "RS256"
 	twice := newSigner(t, "good", jose.ES256).public()
-	items := []any{map[string]any{"kty": "future", "kid": "x"}, weak, private, secret, nameless, enc, odd, wrong, good.public(), twice}
+	items := []any{
+		map[string]any{"kty": "future", "kid": "x"},
+		weak,
+		private,
+		secret,
+		nameless,
+		enc,
+		odd,
+		wrong,
+		good.public(),
+		twice,
+	}
 	raw, err := json.Marshal(map[string]any{"keys": items})
 	if err != nil {
 		t.Fatal(err)
@@ -115,11 +126,17 @@ func TestNew_SaysWhyItCannotStart(t *testing.T) {
 		edit  func(*Options)
 		want  string
 	}{
-		"issuer is down":          {func(is *testIssuer) { is.goDown() }, nil, "metadata of the issuer: answered 502"},
-		"another issuer answers":  {func(is *testIssuer) { is.meta = func(m map[string]any) { m["issuer"] = "https://evil.example" } }, nil, `names the issuer "https://evil.example"`},
-		"issuer with a slash":     {func(is *testIssuer) { is.meta = func(m map[string]any) { m["issuer"] = is.url + "/" } }, nil, "names the issuer"},
-		"no jwks_uri":             {func(is *testIssuer) { is.meta = func(m map[string]any) { delete(m, "jwks_uri") } }, nil, "no usable jwks_uri"},
-		"jwks_uri is a file":      {func(is *testIssuer) { is.meta = func(m map[string]any) { m["jwks_uri"] = "file:///etc/passwd" } }, nil, "no usable jwks_uri"},
+		"issuer is down":         {func(is *testIssuer) { is.goDown() }, nil, "metadata of the issuer: answered 502"},
+		"another issuer answers": {func(is *testIssuer) { is.meta = func(m map[string]any) { m["issuer"] = "https://evil.example" } }, nil, `names the issuer "https://evil.example"`},
+		"issuer with a slash": {func(is *testIssuer) {
+			is.meta = func(m map[string]any) { m["issuer"] = is.url + "/" }
+		}, nil, "names the issuer"},
+		"no jwks_uri": {func(is *testIssuer) {
+			is.meta = func(m map[string]any) { delete(m, "jwks_uri") }
+		}, nil, "no usable jwks_uri"},
+		"jwks_uri is a file": {func(is *testIssuer) {
+			is.meta = func(m map[string]any) { m["jwks_uri"] = "file:///etc/passwd" }
+		}, nil, "no usable jwks_uri"},
 		"keys are elsewhere":      {func(is *testIssuer) { is.override = redirect }, nil, "keys of the issuer: answered 302"},
 		"no usable key":           {func(is *testIssuer) { is.keys = nil }, nil, "no usable key"},
 		"resource is unknown":     {nil, func(o *Options) { o.ResourceID = "res_other" }, "no policy for resource res_other"},

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net/url"
 	"sync/atomic"
 	"time"
@@ -76,7 +75,7 @@ func (p *issuerPolicy) start(ctx context.Context) error {
 
 // run polls until ctx ends. It says once that the issuer is out of reach, and once that it is back.
 func (p *issuerPolicy) run(ctx context.Context) {
-	for sleep(ctx, jitter(p.every)) {
+	for sleep(ctx, p.every) {
 		before := p.Current()
 		err := p.poll(ctx)
 		switch {
@@ -152,9 +151,4 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
-}
-
-// jitter spreads gates that were started together over time.
-func jitter(d time.Duration) time.Duration {
-	return d - d/10 + rand.N(d/5+1) //nolint:gosec // not a secret
 }

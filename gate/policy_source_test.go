@@ -42,14 +42,20 @@ func TestPolicy_UnchangedIsNotSentAgain(t *testing.T) {
 func TestPolicy_BadOnesAreNotTaken(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(*testIssuer){
-		"older revision":    func(is *testIssuer) { is.bundle = func(b *policy.Bundle) { b.Policy.Revision = 0 } },
-		"other issuer":      func(is *testIssuer) { is.bundle = func(b *policy.Bundle) { b.Issuer = "https://evil.example" } },
-		"other subject":     func(is *testIssuer) { is.bundle = func(b *policy.Bundle) { b.Subject = "res_globex" } },
-		"other resource":    func(is *testIssuer) { is.bundle = func(b *policy.Bundle) { b.Policy.Resource.ID = "res_globex" } },
-		"expired":           func(is *testIssuer) { is.bundle = func(b *policy.Bundle) { b.ExpiresAt = b.IssuedAt - 3600 } },
-		"without expiry":    func(is *testIssuer) { is.bundle = func(b *policy.Bundle) { b.ExpiresAt = 0 } },
-		"from the future":   func(is *testIssuer) { is.bundle = func(b *policy.Bundle) { b.IssuedAt += 3600; b.ExpiresAt += 7200 } },
-		"broken identifier": func(is *testIssuer) { is.bundle = func(b *policy.Bundle) { b.Policy.Resource.Identifier = "nonsense" } },
+		"older revision": func(is *testIssuer) { is.bundle = func(b *policy.Bundle) { b.Policy.Revision = 0 } },
+		"other issuer":   func(is *testIssuer) { is.bundle = func(b *policy.Bundle) { b.Issuer = "https://evil.example" } },
+		"other subject":  func(is *testIssuer) { is.bundle = func(b *policy.Bundle) { b.Subject = "res_globex" } },
+		"other resource": func(is *testIssuer) {
+			is.bundle = func(b *policy.Bundle) { b.Policy.Resource.ID = "res_globex" }
+		},
+		"expired":        func(is *testIssuer) { is.bundle = func(b *policy.Bundle) { b.ExpiresAt = b.IssuedAt - 3600 } },
+		"without expiry": func(is *testIssuer) { is.bundle = func(b *policy.Bundle) { b.ExpiresAt = 0 } },
+		"from the future": func(is *testIssuer) {
+			is.bundle = func(b *policy.Bundle) { b.IssuedAt += 3600; b.ExpiresAt += 7200 }
+		},
+		"broken identifier": func(is *testIssuer) {
+			is.bundle = func(b *policy.Bundle) { b.Policy.Resource.Identifier = "nonsense" }
+		},
 		"other type": func(is *testIssuer) {
 			key := is.keys[0]
 			is.policyBy = func() (signer, string) { return key, "at+jwt" }
@@ -82,7 +88,9 @@ func TestPolicy_BadOnesAreNotTaken(t *testing.T) {
 			w := newWorld(t, func(o *Options) { o.Logger = textLogger(logs) })
 			w.change(func() {
 				next := *w.doc
-				next.Revision, next.Tools = 2, map[string]policy.Tool{"delete_data": {Scopes: []string{"data:read"}, Match: policy.MatchAll}}
+				next.Revision, next.Tools = 2, map[string]policy.Tool{
+					"delete_data": {Scopes: []string{"data:read"}, Match: policy.MatchAll},
+				}
 				w.doc = &next
 				spoil(w.testIssuer)
 			})
@@ -124,7 +132,8 @@ func TestPolicy_ShadowLetsThroughAndSays(t *testing.T) {
 		{Tool: "never_heard_of", Allowed: true, Shadowed: true, Reason: policy.ReasonUnknownTool},
 	} {
 		got := <-calls
-		if got.Tool != want.Tool || got.Allowed != want.Allowed || got.Shadowed != want.Shadowed || got.Reason != want.Reason {
+		if got.Tool != want.Tool || got.Allowed != want.Allowed || got.Shadowed != want.Shadowed ||
+			got.Reason != want.Reason {
 			t.Errorf("observed %+v, want %+v", got, want)
 		}
 	}
@@ -132,7 +141,10 @@ func TestPolicy_ShadowLetsThroughAndSays(t *testing.T) {
 	w.tool(t, "", "read_data").want(t, http.StatusUnauthorized)
 	w.tool(t, w.token("data:read", map[string]any{"exp": 1}), "read_data").want(t, http.StatusUnauthorized)
 	// And tools/list shows everything.
-	w.upstream.answer = listAnswer("application/json", `{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"delete_data"}]}}`)
+	w.upstream.answer = listAnswer(
+		"application/json",
+		`{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"delete_data"}]}}`,
+	)
 	if a := w.call(t, http.MethodPost, "/mcp", token, listBody); !strings.Contains(a.body, "delete_data") {
 		t.Errorf("shadow mode filtered the list: %s", a.body)
 	}
@@ -145,7 +157,8 @@ func TestObserve_SeesEveryCall(t *testing.T) {
 	w.tool(t, w.token("data:read"), "read_data").want(t, http.StatusOK)
 	w.tool(t, w.token("data:read"), "merge_data").want(t, http.StatusForbidden)
 	allowed, denied := <-calls, <-calls
-	if !allowed.Allowed || allowed.Identity.User != "usr_ann" || allowed.Identity.Grant != "grt_1" || allowed.Revision != 1 {
+	if !allowed.Allowed || allowed.Identity.User != "usr_ann" || allowed.Identity.Grant != "grt_1" ||
+		allowed.Revision != 1 {
 		t.Errorf("allowed call observed as %+v", allowed)
 	}
 	if denied.Allowed || denied.Shadowed || len(denied.Missing) != 1 || denied.Missing[0] != "data:write" {
@@ -161,7 +174,8 @@ func TestStaticPolicy_NeedsNoPolicyEndpoint(t *testing.T) {
 	if g.Policy() != doc || is.fetched(policyPath) != 0 {
 		t.Error("the static policy is not what counts")
 	}
-	if _, err := New(t.Context(), Options{Issuer: is.url, Policy: StaticPolicy(nil), StartTimeout: time.Second}); err == nil {
+	empty := Options{Issuer: is.url, Policy: StaticPolicy(nil), StartTimeout: time.Second}
+	if _, err := New(t.Context(), empty); err == nil {
 		t.Error("started without a policy")
 	}
 }

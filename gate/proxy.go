@@ -18,8 +18,9 @@ type upstreamError string
 func (e upstreamError) Error() string { return string(e) }
 
 const (
-	errUpstreamRedirects upstreamError = "The MCP server answered with a redirect; the gate's upstream must be its final URL"
-	errUpstreamRefuses   upstreamError = "The MCP server did not accept the gate's request"
+	errUpstreamRedirects upstreamError = "The MCP server answered with a redirect; " +
+		"the gate's upstream must be its final URL"
+	errUpstreamRefuses upstreamError = "The MCP server did not accept the gate's request"
 )
 
 // parseUpstream reads the URL of the MCP server behind the gate.
@@ -98,5 +99,6 @@ func (g *Gate) upstreamFailed(w http.ResponseWriter, r *http.Request, err error)
 		msg = known.Error()
 	}
 	g.log.ErrorContext(r.Context(), "the MCP server failed", "error", withoutURL(err))
-	writeRPCError(w, http.StatusBadGateway, passageFrom(r.Context()).message, rpcError{Code: rpcUpstreamFailed, Message: msg})
+	writeRPCError(w, http.StatusBadGateway, passageFrom(r.Context()).message,
+		rpcError{Code: rpcUpstreamFailed, Message: msg})
 }

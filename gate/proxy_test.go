@@ -29,7 +29,8 @@ func TestProxy_KeepsWhatTheServerNeeds(t *testing.T) {
 		"MCP-Protocol-Version: 2026-07-28", "Mcp-Method: tools/call", "Mcp-Name: read_data", "Mcp-Param-Region: eu",
 		"Last-Event-ID: 5", "X-Trace: abc").want(t, http.StatusAccepted)
 	r, _ := w.upstream.last(t)
-	for name, value := range map[string]string{"Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": "read_data",
+	for name, value := range map[string]string{
+		"Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": "read_data",
 		"Mcp-Param-Region": "eu", "Last-Event-Id": "5", "X-Trace": "abc", "Accept": "application/json, text/event-stream"} {
 		if r.Header.Get(name) != value {
 			t.Errorf("request %s is %q", name, r.Header.Get(name))
@@ -38,8 +39,10 @@ func TestProxy_KeepsWhatTheServerNeeds(t *testing.T) {
 	if strings.Contains(r.Host, "acme.example") || r.ContentLength != int64(len(callBody(1, "read_data"))) {
 		t.Errorf("host %q, length %d", r.Host, r.ContentLength)
 	}
-	for name, value := range map[string]string{"Mcp-Session-Id": "s-1", "X-Custom": "kept", "Access-Control-Allow-Origin": "*",
-		"Access-Control-Allow-Credentials": "", "Www-Authenticate": "", "Cache-Control": "no-store", "Vary": "Authorization"} {
+	for name, value := range map[string]string{
+		"Mcp-Session-Id": "s-1", "X-Custom": "kept", "Access-Control-Allow-Origin": "*",
+		"Access-Control-Allow-Credentials": "", "Www-Authenticate": "",
+		"Cache-Control": "no-store", "Vary": "Authorization"} {
 		if got := a.header.Values(name); len(got) > 1 || a.header.Get(name) != value {
 			t.Errorf("response %s is %q, want %q", name, got, value)
 		}
@@ -79,7 +82,9 @@ func TestProxy_ServerThatFails(t *testing.T) {
 		"redirects": {"", func(rw http.ResponseWriter, r *http.Request) {
 			http.Redirect(rw, r, "/mcp/", http.StatusTemporaryRedirect)
 		}, "final URL"},
-		"wants a login": {"", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusUnauthorized) }, "did not accept"},
+		"wants a login": {"", func(rw http.ResponseWriter, _ *http.Request) {
+			rw.WriteHeader(http.StatusUnauthorized)
+		}, "did not accept"},
 		"hangs up": {"", func(rw http.ResponseWriter, _ *http.Request) {
 			conn, _, err := http.NewResponseController(rw).Hijack()
 			if err == nil {
@@ -105,7 +110,8 @@ func TestProxy_ServerThatFails(t *testing.T) {
 			for _, body := range []string{callBody(5, "read_data"), strings.Replace(listBody, `"id":1`, `"id":5`, 1)} {
 				a := w.call(t, http.MethodPost, "/mcp", w.token("data:read"), body).want(t, http.StatusBadGateway)
 				var got rpcAnswer
-				if err := json.Unmarshal([]byte(a.body), &got); err != nil || string(got.ID) != "5" || !strings.Contains(got.Error.Message, tc.says) {
+				if err := json.Unmarshal([]byte(a.body), &got); err != nil || string(got.ID) != "5" ||
+					!strings.Contains(got.Error.Message, tc.says) {
 					t.Errorf("%s", a.body)
 				}
 				if a.header.Get("WWW-Authenticate") != "" || a.header.Get("Location") != "" || strings.Contains(a.body, address) {
@@ -246,12 +252,17 @@ func TestMiddleware_ProtectsInProcess(t *testing.T) {
 	for _, path := range []string{"/mcp", "/", "/elsewhere"} {
 		w.call(t, http.MethodPost, path, "", callBody(1, "read_data")).want(t, 401)
 		w.call(t, http.MethodPost, path, w.token("data:read"), callBody(1, "delete_data")).want(t, 403)
-		w.call(t, http.MethodPost, path, w.token("data:read"), callBody(1, "read_data"), "Ostiary-User: usr_root").want(t, 200)
+		w.call(t, http.MethodPost, path, w.token("data:read"), callBody(1, "read_data"), "Ostiary-User: usr_root").
+			want(t, 200)
 	}
-	if seen.User != "usr_ann" || seen.Organization != "org_globex" || seen.Client != "cli_claude" || len(seen.Scopes) != 1 || authorization != "" {
+	if seen.User != "usr_ann" || seen.Organization != "org_globex" || seen.Client != "cli_claude" ||
+		len(seen.Scopes) != 1 ||
+		authorization != "" {
 		t.Errorf("saw %+v, %q", seen, authorization)
 	}
-	if got := toolsOf(t, w.call(t, http.MethodPost, "/mcp", w.token("data:read"), listBody).want(t, 200).body); len(got) != 1 {
+	if got := toolsOf(t, w.call(t, http.MethodPost, "/mcp", w.token("data:read"), listBody).want(t, 200).body); len(
+		got,
+	) != 1 {
 		t.Errorf("tools %v", got)
 	}
 	w.call(t, http.MethodGet, "/.well-known/oauth-protected-resource/mcp", "", "").want(t, 200)

@@ -8,15 +8,12 @@ import (
 	"time"
 )
 
-const (
-	writeTimeout    = 60 * time.Second // for one write to a client that does not read
-	maxListResponse = 16 << 20
-)
+const maxListResponse = 16 << 20
 
 // forward hands the request on and sees to what comes back. filter is nil when the answer cannot list tools.
 func (g *Gate) forward(w http.ResponseWriter, r *http.Request, next http.Handler, filter *listFilter) {
 	p := passageFrom(r.Context())
-	if !g.sessions.admits(r.Header.Get(headerSession), p.identity) {
+	if !g.sessions.admits(r.Header.Values(headerSession), p.identity) {
 		writeRPCError(w, http.StatusNotFound, p.message, rpcError{Code: rpcSessionNotFound, Message: "Session not found"})
 		return
 	}
@@ -24,10 +21,11 @@ func (g *Gate) forward(w http.ResponseWriter, r *http.Request, next http.Handler
 		r.Header.Del("Accept-Encoding") // what is compressed cannot be filtered
 	}
 	out := &response{ResponseWriter: w, control: http.NewResponseController(w), filter: filter, message: p.message,
-		started: func(h http.Header) { g.sessions.note(h.Get(headerSession), p.identity) },
-		log: func(err error) {
+		started:  func(h http.Header) { g.sessions.note(h.Get(headerSession), p.identity) },
+		patience: g.writeTimeout, log: func(err error) {
 			g.log.ErrorContext(r.Context(), "a list of tools could not be filtered and was withheld", "error", err)
 		}}
+	_ = out.control.SetReadDeadline(time.Time{}) // the body is read; a stream may last
 	next.ServeHTTP(out, r)
 	out.finish()
 }
@@ -39,7 +37,9 @@ type response struct {
 	filter  *listFilter
 	started func(http.Header)
 	log     func(error)
-	message []byte // id of the only message of the request, for an error
+
+	patience time.Duration // for one write to a client that does not read
+	message  []byte        // id of the only message of the request, for an error
 
 	wroteHeader bool
 	status      int
@@ -120,10 +120,10 @@ func (w *response) collect(p []byte) (int, error) {
 	if w.failed == nil && w.whole.Len()+len(p) > maxListResponse {
 		w.failed = errListTooLarge
 	}
-	if w.failed != nil {
-		return len(p), nil
+	if w.failed == nil {
+		return w.whole.Write(p)
 	}
-	return w.whole.Write(p)
+	return len(p), nil //nolint:nilerr // the failure is answered, not returned
 }
 
 // writeEvents passes on what is complete. An event that cannot be filtered ends the stream, before it.
@@ -151,7 +151,7 @@ func (w *response) fail(err error) {
 
 func (w *response) send(p []byte) (int, error) {
 	// A client that stops reading must not hold a connection to the MCP server for ever.
-	_ = w.control.SetWriteDeadline(time.Now().Add(writeTimeout)) //nolint:forbidigo // deadlines are on the wall clock
+	_ = w.control.SetWriteDeadline(time.Now().Add(w.patience)) //nolint:forbidigo // deadlines are on the wall clock
 	return w.ResponseWriter.Write(p)
 }
 

@@ -32,18 +32,29 @@ func newSDKServer(opts *mcp.StreamableHTTPOptions) *sdkServer {
 	s := &sdkServer{cancelled: make(chan struct{}, 1), waiting: make(chan struct{}, 1)}
 	server := mcp.NewServer(&mcp.Implementation{Name: "acme", Version: "1"}, nil)
 	for _, name := range []string{"read_data", "write_data", "delete_data", "unmapped"} {
-		mcp.AddTool(server, &mcp.Tool{Name: name}, func(ctx context.Context, r *mcp.CallToolRequest, _ noInput) (*mcp.CallToolResult, any, error) {
-			s.lastUser.Store(r.Extra.Header.Get(HeaderUser) + r.Extra.Header.Get("Authorization"))
-			_ = r.Session.NotifyProgress(ctx, &mcp.ProgressNotificationParams{ProgressToken: r.Params.GetProgressToken(), Progress: 1, Message: "working"})
-			return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: name + " done"}}}, nil, nil
-		})
+		mcp.AddTool(
+			server,
+			&mcp.Tool{Name: name},
+			func(ctx context.Context, r *mcp.CallToolRequest, _ noInput) (*mcp.CallToolResult, any, error) {
+				s.lastUser.Store(r.Extra.Header.Get(HeaderUser) + r.Extra.Header.Get("Authorization"))
+				_ = r.Session.NotifyProgress(
+					ctx,
+					&mcp.ProgressNotificationParams{ProgressToken: r.Params.GetProgressToken(), Progress: 1, Message: "working"},
+				)
+				return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: name + " done"}}}, nil, nil
+			},
+		)
 	}
-	mcp.AddTool(server, &mcp.Tool{Name: "wait"}, func(ctx context.Context, _ *mcp.CallToolRequest, _ noInput) (*mcp.CallToolResult, any, error) {
-		s.waiting <- struct{}{}
-		<-ctx.Done()
-		s.cancelled <- struct{}{}
-		return nil, nil, ctx.Err()
-	})
+	mcp.AddTool(
+		server,
+		&mcp.Tool{Name: "wait"},
+		func(ctx context.Context, _ *mcp.CallToolRequest, _ noInput) (*mcp.CallToolResult, any, error) {
+			s.waiting <- struct{}{}
+			<-ctx.Done()
+			s.cancelled <- struct{}{}
+			return nil, nil, ctx.Err()
+		},
+	)
 	inner := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, opts)
 	s.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodDelete {
@@ -82,7 +93,9 @@ func newSDKWorld(t *testing.T, opts *mcp.StreamableHTTPOptions) *sdkWorld {
 	t.Cleanup(front.Close)
 	w.token.Store(w.testIssuer.token("data:read"))
 	client := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, &mcp.ClientOptions{
-		ProgressNotificationHandler: func(_ context.Context, r *mcp.ProgressNotificationClientRequest) { w.progress <- r.Params.Message },
+		ProgressNotificationHandler: func(_ context.Context, r *mcp.ProgressNotificationClientRequest) {
+			w.progress <- r.Params.Message
+		},
 	})
 	var err error
 	w.session, err = client.Connect(t.Context(), &mcp.StreamableClientTransport{
@@ -153,7 +166,8 @@ func (w *sdkWorld) story(t *testing.T, opts *mcp.StreamableHTTPOptions) {
 	}
 	// A denied call fails alone; the connection lives on.
 	_, err := w.call(t, "write_data")
-	if rpc, ok := errors.AsType[*jsonrpc.Error](err); !ok || rpc.Code != rpcInsufficient || !strings.Contains(err.Error(), "data:write") {
+	if rpc, ok := errors.AsType[*jsonrpc.Error](err); !ok || rpc.Code != rpcInsufficient ||
+		!strings.Contains(err.Error(), "data:write") {
 		t.Errorf("write_data: %v", err)
 	}
 	_, err = w.call(t, "unmapped")
@@ -213,7 +227,10 @@ func TestSDK_InProcess(t *testing.T) {
 	var token atomic.Value
 	token.Store(is.token("data:read"))
 	session, err := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, nil).Connect(t.Context(),
-		&mcp.StreamableClientTransport{Endpoint: front.URL + "/mcp", HTTPClient: &http.Client{Transport: withToken{&token}}}, nil)
+		&mcp.StreamableClientTransport{
+			Endpoint:   front.URL + "/mcp",
+			HTTPClient: &http.Client{Transport: withToken{&token}},
+		}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +239,8 @@ func TestSDK_InProcess(t *testing.T) {
 	if err != nil || len(list.Tools) != 2 {
 		t.Errorf("%v %v", fmt.Sprint(list), err)
 	}
-	if _, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: "delete_data", Arguments: map[string]any{}}); err == nil {
+	params := &mcp.CallToolParams{Name: "delete_data", Arguments: map[string]any{}}
+	if _, err := session.CallTool(t.Context(), params); err == nil {
 		t.Error("delete_data was allowed")
 	}
 }

@@ -88,7 +88,9 @@ func (g *Gate) serve(ctx context.Context, ln net.Listener, o ServeOptions) error
 		abort()
 		_ = srv.Close() // what is still open after the grace is cut off
 	}
-	<-failed // http.ErrServerClosed
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("gate: serve: %w", err)
+	}
 	return nil
 }
 
@@ -98,7 +100,8 @@ func endingStreams(ctx context.Context, next http.Handler) http.Handler {
 		if r.Method == http.MethodGet {
 			stream, cancel := context.WithCancel(r.Context())
 			defer cancel()
-			defer context.AfterFunc(ctx, cancel)()
+			unhook := context.AfterFunc(ctx, cancel)
+			defer unhook()
 			r = r.WithContext(stream)
 		}
 		next.ServeHTTP(w, r)

@@ -100,7 +100,12 @@ func TestServe_CutsOffWhatOutlivesTheGrace(t *testing.T) {
 	})}, func(o *ServeOptions) { o.Grace = 10 * time.Millisecond })
 	w := &world{testIssuer: is, url: url}
 	go func() {
-		req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, w.url+"/mcp", strings.NewReader(callBody(1, "read_data")))
+		req, err := http.NewRequestWithContext(
+			context.Background(),
+			http.MethodPost,
+			w.url+"/mcp",
+			strings.NewReader(callBody(1, "read_data")),
+		)
 		if err != nil {
 			return
 		}
@@ -124,8 +129,13 @@ func TestServe_SaysWhatIsWrong(t *testing.T) {
 	}
 	defer taken.Close()
 	is := newIssuer(t)
-	good := ServeOptions{Listen: "127.0.0.1:0", Upstream: "http://127.0.0.1:1/mcp", Issuer: is.url, ResourceID: testResource,
-		StartTimeout: 200 * time.Millisecond}
+	good := ServeOptions{
+		Listen:       "127.0.0.1:0",
+		Upstream:     "http://127.0.0.1:1/mcp",
+		Issuer:       is.url,
+		ResourceID:   testResource,
+		StartTimeout: 200 * time.Millisecond,
+	}
 	for want, edit := range map[string]func(*ServeOptions){
 		"listen":                       func(o *ServeOptions) { o.Listen = taken.Addr().String() },
 		"upstream is missing":          func(o *ServeOptions) { o.Upstream = "" },

@@ -16,13 +16,13 @@ func ownerOf(id *Identity) sessionOwner { return sessionOwner{id.User, id.Organi
 
 func newSessions() sessions { return sessions{newRecent[string, sessionOwner](rememberedSessions)} }
 
-// admits reports whether id may use the session.
-func (s sessions) admits(session string, id *Identity) bool {
-	if session == "" {
+// admits reports whether id may use the session a request names. Of two, nobody knows which one the MCP server takes.
+func (s sessions) admits(named []string, id *Identity) bool {
+	if len(named) == 0 {
 		return true
 	}
-	owner, known := s.owners.get(session)
-	return !known || owner == ownerOf(id)
+	owner, known := s.owners.get(named[0])
+	return len(named) == 1 && (!known || owner == ownerOf(id))
 }
 
 // note remembers the session a response names. Who had it first keeps it.

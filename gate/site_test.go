@@ -10,14 +10,19 @@ import (
 func TestMetadata_IsTheDocumentOfRFC9728(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	a := w.call(t, http.MethodGet, "/.well-known/oauth-protected-resource/mcp", "", "", "MCP-Protocol-Version: 2026-07-28").want(t, 200)
+	const path = "/.well-known/oauth-protected-resource/mcp"
+	a := w.call(t, http.MethodGet, path, "", "", "MCP-Protocol-Version: 2026-07-28").
+		want(t, 200)
 	var got map[string]any
 	if err := json.Unmarshal([]byte(a.body), &got); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]any{
 		"resource": "https://mcp.acme.example/mcp", "authorization_servers": []any{w.testIssuer.url},
-		"scopes_supported": []any{"data:read", "data:list"}, "bearer_methods_supported": []any{"header"}, "resource_name": "Acme Data",
+		"scopes_supported": []any{
+			"data:read",
+			"data:list",
+		}, "bearer_methods_supported": []any{"header"}, "resource_name": "Acme Data",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
@@ -36,8 +41,10 @@ func TestWellKnown_NothingElseIsThere(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
 	for _, path := range []string{
-		"/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/", "/.well-known/oauth-protected-resource/other",
-		"/.well-known/oauth-protected-resource/mcp/x", "/.well-known/oauth-protected-resourcemcp", "/.well-known/oauth-authorization-server",
+		"/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/",
+		"/.well-known/oauth-protected-resource/other",
+		"/.well-known/oauth-protected-resource/mcp/x", "/.well-known/oauth-protected-resourcemcp",
+		"/.well-known/oauth-authorization-server",
 		"/.well-known/oauth-authorization-server/mcp", "/.well-known/openid-configuration", "/.well-known/", "/.well-known/x",
 		"/.well-known/oauth-protected-resource/m%63p", "/.well-known/oauth-protected-resource//mcp",
 	} {
@@ -55,7 +62,8 @@ func TestPaths_OnlyTheEndpointIsServed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
 	token := w.token("data:read")
-	for _, path := range []string{"/", "/mcp/admin", "/mcpx", "//mcp", "/mcp//", "/x/../mcp", "/mcp/../admin", "/mcp/%2e%2e/admin", "/m%63p", "/MCP", "/sse", "/messages"} {
+	for _, path := range []string{"/", "/mcp/admin", "/mcpx", "//mcp", "/mcp//", "/x/../mcp", "/mcp/../admin",
+		"/mcp/%2e%2e/admin", "/m%63p", "/MCP", "/sse", "/messages"} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.url, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -106,7 +114,12 @@ func resourceAt(t *testing.T, w *world, path, host string) string {
 func TestAliases_AreAnsweredInTheirOwnSpelling(t *testing.T) {
 	t.Parallel()
 	is := newIssuer(t)
-	is.doc = testDocument("https://mcp.acme.example/mcp", "https://mcp.acme.example/mcp/", "https://old.acme.example/mcp", "https://acme.example")
+	is.doc = testDocument(
+		"https://mcp.acme.example/mcp",
+		"https://mcp.acme.example/mcp/",
+		"https://old.acme.example/mcp",
+		"https://acme.example",
+	)
 	w := newWorldAt(t, is, nil)
 	const prm = "/.well-known/oauth-protected-resource"
 	for _, tc := range []struct{ path, host, want string }{

@@ -65,8 +65,12 @@ func TestToken_BadOnesAreRefused(t *testing.T) {
 		"unsupported curve":        p384.sign(t, payload, at),
 		"no kid":                   signer{"", key.alg, key.key}.sign(t, payload, at),
 		"key inside the token":     embeddedKey(t, stranger, payload),
-		"critical header":          b64(`{"alg":"ES256","typ":"at+jwt","kid":"key-1","crit":["x"],"x":1}`) + "." + parts[1] + "." + parts[2],
-		"payload changed":          parts[0] + "." + b64(string(mustJSON(t, w.claimsFor("data:read data:delete")))) + "." + parts[2],
+		"critical header": b64(
+			`{"alg":"ES256","typ":"at+jwt","kid":"key-1","crit":["x"],"x":1}`,
+		) + "." + parts[1] + "." + parts[2],
+		"payload changed": parts[0] + "." + b64(
+			string(mustJSON(t, w.claimsFor("data:read data:delete"))),
+		) + "." + parts[2],
 		"signature cut":            parts[0] + "." + parts[1] + ".",
 		"signature padded":         good + "==",
 		"two tokens glued":         good + "." + good,
@@ -103,10 +107,14 @@ func TestToken_BadOnesAreRefused(t *testing.T) {
 		"scope is a list":          with("scope", []string{"data:read"}),
 		"claims not an object":     key.sign(t, []byte(`["iss"]`), at),
 		"claims not JSON":          key.sign(t, []byte(`{`), at),
-		"duplicate claim":          key.sign(t, []byte(strings.Replace(string(payload), "{", `{"aud":"https://x.example",`, 1)), at),
-		"claim in capitals":        key.sign(t, []byte(strings.Replace(string(payload), `"sub"`, `"SUB"`, 1)), at),
-		"longer than any token":    strings.Repeat("a", maxTokenLength+1),
-		"encrypted":                "a.b.c.d.e",
+		"duplicate claim": key.sign(
+			t,
+			[]byte(strings.Replace(string(payload), "{", `{"aud":"https://x.example",`, 1)),
+			at,
+		),
+		"claim in capitals":     key.sign(t, []byte(strings.Replace(string(payload), `"sub"`, `"SUB"`, 1)), at),
+		"longer than any token": strings.Repeat("a", maxTokenLength+1),
+		"encrypted":             "a.b.c.d.e",
 	}
 	for name, token := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -169,7 +177,8 @@ func TestToken_OfAnotherTenantIsRefused(t *testing.T) {
 	t.Parallel()
 	acme, globex := newWorld(t, nil), newWorld(t, nil)
 	// Same kid, same user, same client, even the same audience: another issuer's key is another issuer's key.
-	acme.tool(t, globex.token("data:read", map[string]any{"iss": acme.testIssuer.url}), "read_data").want(t, http.StatusUnauthorized)
+	acme.tool(t, globex.token("data:read", map[string]any{"iss": acme.testIssuer.url}), "read_data").
+		want(t, http.StatusUnauthorized)
 	acme.tool(t, globex.token("data:read"), "read_data").want(t, http.StatusUnauthorized)
 	globex.tool(t, globex.token("data:read"), "read_data").want(t, http.StatusOK)
 }

@@ -43,13 +43,6 @@ func (r *recent[K, V]) put(key K, v V) {
 	r.keep(key, v)
 }
 
-func (r *recent[K, V]) drop(key K) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.young, key)
-	delete(r.old, key)
-}
-
 func (r *recent[K, V]) keep(key K, v V) {
 	if _, known := r.young[key]; !known && len(r.young) >= r.size {
 		r.old, r.young = r.young, make(map[K]V)

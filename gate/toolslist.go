@@ -26,7 +26,8 @@ func (g *Gate) filterFor(v *view, id *Identity, method string) *listFilter {
 	if v.shadow {
 		return nil
 	}
-	return &listFilter{rules: v.rules, granted: v.rules.Granted(id.Scopes), post: method == http.MethodPost, flag: g.flagTool}
+	return &listFilter{rules: v.rules, granted: v.rules.Granted(id.Scopes), post: method == http.MethodPost,
+		flag: g.flagTool}
 }
 
 // flagTool tells the operator, once per tool and process, of a tool that nobody can call because the policy does not map it.

@@ -28,14 +28,18 @@ func toolsOf(t testing.TB, raw string) []string {
 	return names
 }
 
-const allTools = `[{"name":"read_data","inputSchema":{"type":"object","x":1.50}}, {"name":"write_data"},{"inputSchema":{},"name":"delete_data"},` +
+const allTools = `[{"name":"read_data","inputSchema":{"type":"object","x":1.50}}, {"name":"write_data"},` +
+	`{"inputSchema":{},"name":"delete_data"},` +
 	`{"name":"merge_data"},{"name":"unmapped"},{"name":"never_heard_of"},{"title":"nameless"},"odd",null]`
 
 func TestToolsList_ShowsWhatTheTokenAllows(t *testing.T) {
 	t.Parallel()
 	logs := new(logBuffer)
 	w := newWorld(t, func(o *Options) { o.Logger = textLogger(logs) })
-	w.upstream.answer = listAnswer("application/json", `{"jsonrpc":"2.0","id":1,"result":{"tools":`+allTools+`,"nextCursor":"abc"}}`)
+	w.upstream.answer = listAnswer(
+		"application/json",
+		`{"jsonrpc":"2.0","id":1,"result":{"tools":`+allTools+`,"nextCursor":"abc"}}`,
+	)
 	for scopes, want := range map[string][]string{
 		"":                     nil,
 		"data:read":            {"read_data"},
@@ -64,16 +68,24 @@ func TestToolsList_LeavesTheRestByteForByte(t *testing.T) {
 	f := filterOf("data:read")
 	for name, tc := range map[string]struct{ in, want string }{
 		"kept tools are untouched": {
-			` {"id":1e0 , "result": { "tools" : [ {"name":"r\u0065ad_data","n":1.50} ,{"name":"write_data"}, {"name":"read_data","z":"\/"} ], "x":1.0}} `,
+			` {"id":1e0 , "result": { "tools" : ` +
+				`[ {"name":"r\u0065ad_data","n":1.50} ,{"name":"write_data"}, {"name":"read_data","z":"\/"} ], "x":1.0}} `,
 			` {"id":1e0 , "result": { "tools" : [{"name":"r\u0065ad_data","n":1.50},{"name":"read_data","z":"\/"}], "x":1.0}} `},
-		"public becomes private":   {`{"result":{"cacheScope":"public","tools":[],"ttlMs":5}}`, `{"result":{"cacheScope":"private","tools":[],"ttlMs":5}}`},
-		"silence becomes private":  {`{"result":{"tools":[],"ttlMs":5}}`, `{"result":{"cacheScope":"private","tools":[],"ttlMs":5}}`},
-		"not cacheable stays so":   {`{"result":{"tools":[]}}`, `{"result":{"tools":[]}}`},
-		"other results":            {`{"result":{"content":[{"name":"write_data"}],"cacheScope":"public"}}`, `{"result":{"content":[{"name":"write_data"}],"cacheScope":"public"}}`},
-		"errors":                   {`{"error":{"code":1,"data":{"tools":[{"name":"write_data"}]}}}`, `{"error":{"code":1,"data":{"tools":[{"name":"write_data"}]}}}`},
-		"tools that are no list":   {`{"result":{"tools":{"name":"write_data"}}}`, `{"result":{"tools":{"name":"write_data"}}}`},
-		"batch":                    {`[{"result":{"tools":[{"name":"write_data"}]}},{"result":{}},{"result":{"tools":[{"name":"read_data"}]}}]`, `[{"result":{"tools":[]}},{"result":{}},{"result":{"tools":[{"name":"read_data"}]}}]`},
-		"escaped keys":             {`{"r\u0065sult":{"t\u006fols":[{"n\u0061me":"write_data"}]}}`, `{"r\u0065sult":{"t\u006fols":[]}}`},
+		"public becomes private": {`{"result":{"cacheScope":"public","tools":[],"ttlMs":5}}`,
+			`{"result":{"cacheScope":"private","tools":[],"ttlMs":5}}`},
+		"silence becomes private": {`{"result":{"tools":[],"ttlMs":5}}`,
+			`{"result":{"cacheScope":"private","tools":[],"ttlMs":5}}`},
+		"not cacheable stays so": {`{"result":{"tools":[]}}`, `{"result":{"tools":[]}}`},
+		"other results": {`{"result":{"content":[{"name":"write_data"}],"cacheScope":"public"}}`,
+			`{"result":{"content":[{"name":"write_data"}],"cacheScope":"public"}}`},
+		"errors": {`{"error":{"code":1,"data":{"tools":[{"name":"write_data"}]}}}`,
+			`{"error":{"code":1,"data":{"tools":[{"name":"write_data"}]}}}`},
+		"tools that are no list": {`{"result":{"tools":{"name":"write_data"}}}`,
+			`{"result":{"tools":{"name":"write_data"}}}`},
+		"batch": {`[{"result":{"tools":[{"name":"write_data"}]}},{"result":{}},{"result":{"tools":[{"name":"read_data"}]}}]`,
+			`[{"result":{"tools":[]}},{"result":{}},{"result":{"tools":[{"name":"read_data"}]}}]`},
+		"escaped keys": {`{"r\u0065sult":{"t\u006fols":[{"n\u0061me":"write_data"}]}}`,
+			`{"r\u0065sult":{"t\u006fols":[]}}`},
 		"empty result":             {`{"result":{}}`, `{"result":{}}`},
 		"a name that is no string": {`{"result":{"tools":[{"name":1},{"name":null}]}}`, `{"result":{"tools":[]}}`},
 	} {
@@ -108,7 +120,8 @@ func TestToolsList_UnreadableIsNotPassedOn(t *testing.T) {
 		w.upstream.answer = answer
 		a := w.call(t, http.MethodPost, "/mcp", w.token("data:read"), listBody, "Accept-Encoding: br")
 		var got rpcAnswer
-		if err := json.Unmarshal([]byte(a.body), &got); a.status != http.StatusBadGateway || err != nil || string(got.ID) != "1" {
+		if err := json.Unmarshal([]byte(a.body), &got); a.status != http.StatusBadGateway || err != nil ||
+			string(got.ID) != "1" {
 			t.Errorf("%s: %d %s", name, a.status, a.body)
 		}
 		if r, _ := w.upstream.last(t); r.Header.Get("Accept-Encoding") != "" {
@@ -125,9 +138,14 @@ func TestToolsList_UnreadableIsNotPassedOn(t *testing.T) {
 func TestToolsList_BatchIsFiltered(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	w.upstream.answer = listAnswer("application/json", `[{"jsonrpc":"2.0","id":2,"result":{"content":[]}},{"jsonrpc":"2.0","id":1,"result":{"tools":`+allTools+`}}]`)
-	a := w.call(t, http.MethodPost, "/mcp", w.token("data:read"), "["+listBody+","+callBody(2, "read_data")+"]").want(t, http.StatusOK)
-	if strings.Contains(a.body, "write_data") || !strings.Contains(a.body, "read_data") || !strings.Contains(a.body, `"content"`) {
+	w.upstream.answer = listAnswer(
+		"application/json",
+		`[{"jsonrpc":"2.0","id":2,"result":{"content":[]}},{"jsonrpc":"2.0","id":1,"result":{"tools":`+allTools+`}}]`,
+	)
+	a := w.call(t, http.MethodPost, "/mcp", w.token("data:read"), "["+listBody+","+callBody(2, "read_data")+"]").
+		want(t, http.StatusOK)
+	if strings.Contains(a.body, "write_data") || !strings.Contains(a.body, "read_data") ||
+		!strings.Contains(a.body, `"content"`) {
 		t.Errorf("%s", a.body)
 	}
 }
@@ -135,15 +153,38 @@ func TestToolsList_BatchIsFiltered(t *testing.T) {
 // stream is a list of tools among other events, in every form the SSE specification allows.
 func stream(end string) (in, want string) {
 	lines := func(parts ...string) string { return strings.Join(parts, end) + end + end }
-	before := ": hello" + end + end + lines("event: message", `data: {"jsonrpc":"2.0","method":"notifications/message","params":{"tools":"x"}}`) +
-		lines("id: 7", "retry: 5", "data:") + ":" + end
-	after := lines("", `data: {"jsonrpc":"2.0","id":2,"result":{"content":[{"type":"text","text":"tools"}]}}`) + ": bye" + end
-	full := `{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"write_data"},{"name":"read_data"},{"name":"delete_data"}]}}`
+	before := ": hello" + end + end + lines(
+		"event: message",
+		`data: {"jsonrpc":"2.0","method":"notifications/message","params":{"tools":"x"}}`,
+	) +
+		lines(
+			"id: 7",
+			"retry: 5",
+			"data:",
+		) + ":" + end
+	after := lines(
+		"",
+		`data: {"jsonrpc":"2.0","id":2,"result":{"content":[{"type":"text","text":"tools"}]}}`,
+	) + ": bye" + end
+	full := `{"jsonrpc":"2.0","id":1,"result":{"tools":[` +
+		`{"name":"write_data"},{"name":"read_data"},{"name":"delete_data"}]}}`
 	left := `{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"read_data"}]}}`
-	in = before + lines("event: message", "id: 8", "data: "+full) + lines("data:"+full[:42], "data: "+full[42:], ": inside") + after
+	in = before + lines(
+		"event: message",
+		"id: 8",
+		"data: "+full,
+	) + lines(
+		"data:"+full[:42],
+		"data: "+full[42:],
+		": inside",
+	) + after
 	half := strings.Join([]string{full[:42], full[42:]}, "\n")
 	cut := strings.Replace(strings.Replace(half, `{"name":"write_data"},`, "", 1), `,{"name":"delete_data"}`, "", 1)
-	want = before + "event: message\nid: 8\ndata: " + left + "\n\n" + "data: " + strings.ReplaceAll(cut, "\n", "\ndata: ") + "\n: inside\n\n" + after
+	want = before + "event: message\nid: 8\ndata: " + left + "\n\n" + "data: " + strings.ReplaceAll(
+		cut,
+		"\n",
+		"\ndata: ",
+	) + "\n: inside\n\n" + after
 	return in, want
 }
 
@@ -284,8 +325,9 @@ func TestToolsList_InEvents(t *testing.T) {
 	w := newWorld(t, nil)
 	in, _ := stream("\n")
 	w.upstream.answer = listAnswer("text/event-stream", in)
-	for _, method := range []string{http.MethodPost, http.MethodGet} { // a GET stream replays what was lost
-		a := w.call(t, method, "/mcp", w.token("data:read"), listBody).want(t, http.StatusOK)
+	// A GET stream replays what was lost.
+	for method, body := range map[string]string{http.MethodPost: listBody, http.MethodGet: ""} {
+		a := w.call(t, method, "/mcp", w.token("data:read"), body).want(t, http.StatusOK)
 		if strings.Contains(a.body, "delete_data") || strings.Count(a.body, "read_data") != 2 {
 			t.Errorf("%s: %s", method, a.body)
 		}

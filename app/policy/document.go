@@ -64,7 +64,7 @@ type Tool struct {
 }
 
 // TokenType is the JWS `typ` of a signed policy document.
-const TokenType = "ostiary-policy+jwt"
+const TokenType = "ostiary-policy+jwt" //nolint:gosec // the name of a type, not a credential
 
 // Bundle is the claim set of a signed policy document: iss is the issuer, sub the resource id.
 type Bundle struct {

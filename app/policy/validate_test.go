@@ -82,33 +82,42 @@ func TestValidate_RefusesAndNamesThePlace(t *testing.T) {
 		edit  func(*policy.Document)
 		place string
 	}{
-		"negative revision":    {func(d *policy.Document) { d.Revision = -1 }, "revision"},
-		"no mode":              {func(d *policy.Document) { d.Mode = "" }, "mode"},
-		"no id":                {func(d *policy.Document) { d.Resource.ID = "" }, "resource.id"},
-		"no name":              {func(d *policy.Document) { d.Resource.Name = " " }, "resource.name"},
-		"relative identifier":  {identifier("/mcp"), "resource.identifier"},
-		"other scheme":         {identifier("ftp://a.example/mcp"), "resource.identifier"},
-		"javascript":           {identifier("javascript:alert(1)"), "resource.identifier"},
-		"fragment":             {identifier("https://a.example/mcp#x"), "resource.identifier"},
-		"empty fragment":       {identifier("https://a.example/mcp#"), "resource.identifier"},
-		"query":                {identifier("https://a.example/mcp?x=1"), "resource.identifier"},
-		"user":                 {identifier("https://u@a.example/mcp"), "resource.identifier"},
-		"upper-case host":      {identifier("https://A.example/mcp"), "resource.identifier"},
-		"upper-case scheme":    {identifier("HTTPS://a.example/mcp"), "resource.identifier"},
-		"default port":         {identifier("https://a.example:443/mcp"), "resource.identifier"},
-		"empty port":           {identifier("https://a.example:/mcp"), "resource.identifier"},
-		"escaped path":         {identifier("https://a.example/m%63p"), "resource.identifier"},
-		"quote in path":        {identifier(`https://a.example/m"cp`), "resource.identifier"},
-		"bad alias":            {func(d *policy.Document) { d.Resource.Aliases = []string{"x"} }, "resource.aliases[0]"},
-		"alias twice":          {func(d *policy.Document) { d.Resource.Aliases = []string{d.Resource.Identifier} }, "resource.aliases[0]"},
-		"too many aliases":     {func(d *policy.Document) { d.Resource.Aliases = many(policy.MaxAliases + 1) }, "resource.aliases"},
-		"too many scopes":      {func(d *policy.Document) { d.Scopes = manyScopes(policy.MaxScopes + 1) }, "scopes"},
-		"too many tools":       {func(d *policy.Document) { d.Tools = manyTools(policy.MaxTools + 1) }, "tools"},
-		"scope with space":     {func(d *policy.Document) { d.Scopes["a b"] = d.Scopes["data:read"] }, "scopes[a b]"},
-		"scope with quote":     {func(d *policy.Document) { d.Scopes[`a"b`] = d.Scopes["data:read"] }, `scopes[a"b]`},
-		"scope not ASCII":      {func(d *policy.Document) { d.Scopes["dáta"] = d.Scopes["data:read"] }, "scopes[dáta]"},
-		"empty scope":          {func(d *policy.Document) { d.Scopes[""] = d.Scopes["data:read"] }, "scopes[]"},
-		"reserved scope":       {func(d *policy.Document) { d.Scopes["offline_access"] = d.Scopes["data:read"] }, "scopes[offline_access]"},
+		"negative revision":   {func(d *policy.Document) { d.Revision = -1 }, "revision"},
+		"no mode":             {func(d *policy.Document) { d.Mode = "" }, "mode"},
+		"no id":               {func(d *policy.Document) { d.Resource.ID = "" }, "resource.id"},
+		"no name":             {func(d *policy.Document) { d.Resource.Name = " " }, "resource.name"},
+		"relative identifier": {identifier("/mcp"), "resource.identifier"},
+		"other scheme":        {identifier("ftp://a.example/mcp"), "resource.identifier"},
+		"javascript":          {identifier("javascript:alert(1)"), "resource.identifier"},
+		"fragment":            {identifier("https://a.example/mcp#x"), "resource.identifier"},
+		"empty fragment":      {identifier("https://a.example/mcp#"), "resource.identifier"},
+		"query":               {identifier("https://a.example/mcp?x=1"), "resource.identifier"},
+		"user":                {identifier("https://u@a.example/mcp"), "resource.identifier"},
+		"upper-case host":     {identifier("https://A.example/mcp"), "resource.identifier"},
+		"upper-case scheme":   {identifier("HTTPS://a.example/mcp"), "resource.identifier"},
+		"default port":        {identifier("https://a.example:443/mcp"), "resource.identifier"},
+		"empty port":          {identifier("https://a.example:/mcp"), "resource.identifier"},
+		"escaped path":        {identifier("https://a.example/m%63p"), "resource.identifier"},
+		"quote in path":       {identifier(`https://a.example/m"cp`), "resource.identifier"},
+		"bad alias":           {func(d *policy.Document) { d.Resource.Aliases = []string{"x"} }, "resource.aliases[0]"},
+		"alias twice": {
+			func(d *policy.Document) { d.Resource.Aliases = []string{d.Resource.Identifier} },
+			"resource.aliases[0]",
+		},
+		"too many aliases": {
+			func(d *policy.Document) { d.Resource.Aliases = many(policy.MaxAliases + 1) },
+			"resource.aliases",
+		},
+		"too many scopes":  {func(d *policy.Document) { d.Scopes = manyScopes(policy.MaxScopes + 1) }, "scopes"},
+		"too many tools":   {func(d *policy.Document) { d.Tools = manyTools(policy.MaxTools + 1) }, "tools"},
+		"scope with space": {func(d *policy.Document) { d.Scopes["a b"] = d.Scopes["data:read"] }, "scopes[a b]"},
+		"scope with quote": {func(d *policy.Document) { d.Scopes[`a"b`] = d.Scopes["data:read"] }, `scopes[a"b]`},
+		"scope not ASCII":  {func(d *policy.Document) { d.Scopes["dáta"] = d.Scopes["data:read"] }, "scopes[dáta]"},
+		"empty scope":      {func(d *policy.Document) { d.Scopes[""] = d.Scopes["data:read"] }, "scopes[]"},
+		"reserved scope": {
+			func(d *policy.Document) { d.Scopes["offline_access"] = d.Scopes["data:read"] },
+			"scopes[offline_access]",
+		},
 		"unknown risk":         {editScope("data:read", func(s *policy.Scope) { s.Risk = "mild" }), "scopes[data:read].risk"},
 		"no title":             {title(""), "scopes[data:read].title"},
 		"long title":           {title(strings.Repeat("ä", policy.MaxTitleLength+1)), "scopes[data:read].title"},
@@ -128,26 +137,56 @@ func TestValidate_RefusesAndNamesThePlace(t *testing.T) {
 		"variation selector":   {title("read\ufe00"), "scopes[data:read].title"},
 		"private use":          {title("read\ue000"), "scopes[data:read].title"},
 		"invalid UTF-8":        {title("read\xff"), "scopes[data:read].title"},
-		"carriage return":      {editScope("data:read", func(s *policy.Scope) { s.Description = "a\r\nb" }), "scopes[data:read].description"},
-		"long warning":         {editScope("data:read", func(s *policy.Scope) { s.Warning = strings.Repeat("a", 601) }), "scopes[data:read].warning"},
+		"carriage return": {
+			editScope("data:read", func(s *policy.Scope) { s.Description = "a\r\nb" }),
+			"scopes[data:read].description",
+		},
+		"long warning": {
+			editScope("data:read", func(s *policy.Scope) { s.Warning = strings.Repeat("a", 601) }),
+			"scopes[data:read].warning",
+		},
 		"required, never ticked": {editScope("data:read", func(s *policy.Scope) { s.Required, s.NeverTicked = true, true }),
 			"scopes[data:read].required"},
-		"implies a stranger": {editScope("data:read", func(s *policy.Scope) { s.Implies = []string{"ghost"} }), "scopes[data:read].implies"},
-		"implies itself":     {editScope("data:read", func(s *policy.Scope) { s.Implies = []string{"data:read"} }), "scopes[data:read].implies"},
-		"read implies write": {editScope("data:read", func(s *policy.Scope) { s.Implies = []string{"data:write"} }), "scopes[data:read].implies"},
+		"implies a stranger": {
+			editScope("data:read", func(s *policy.Scope) { s.Implies = []string{"ghost"} }),
+			"scopes[data:read].implies",
+		},
+		"implies itself": {
+			editScope("data:read", func(s *policy.Scope) { s.Implies = []string{"data:read"} }),
+			"scopes[data:read].implies",
+		},
+		"read implies write": {
+			editScope("data:read", func(s *policy.Scope) { s.Implies = []string{"data:write"} }),
+			"scopes[data:read].implies",
+		},
 		"a circle": {func(d *policy.Document) {
 			for i, name := range []string{"a", "b", "c"} {
 				d.Scopes[name] = policy.Scope{Risk: policy.RiskRead, Title: name, Implies: []string{[]string{"b", "c", "a"}[i]}}
 			}
 		}, "scopes[b].implies"},
-		"tool maps to a stranger": {tool(policy.Tool{Scopes: []string{"ghost"}, Match: policy.MatchAll}), "tools[query].scopes"},
-		"tool lists scope twice":  {tool(policy.Tool{Scopes: []string{"data:read", "data:read"}, Match: policy.MatchAll}), "tools[query].scopes"},
-		"tool maps to too many":   {tool(policy.Tool{Scopes: many(policy.MaxScopesPerTool + 1), Match: policy.MatchAll}), "tools[query].scopes"},
-		"no match for two":        {tool(policy.Tool{Scopes: []string{"data:read", "data:write"}}), "tools[query].match"},
-		"unknown match":           {tool(policy.Tool{Scopes: []string{"data:read"}, Match: "some"}), "tools[query].match"},
-		"hidden in wording":       {tool(policy.Tool{Wording: "run\u200b"}), "tools[query].wording"},
-		"hidden in a tool's name": {func(d *policy.Document) { d.Tools["que\u200bry"] = policy.Tool{} }, "tools[que\u200bry]"},
-		"long tool name":          {func(d *policy.Document) { d.Tools[strings.Repeat("x", 257)] = policy.Tool{} }, "tools[" + strings.Repeat("x", 257) + "]"},
+		"tool maps to a stranger": {
+			tool(policy.Tool{Scopes: []string{"ghost"}, Match: policy.MatchAll}),
+			"tools[query].scopes",
+		},
+		"tool lists scope twice": {
+			tool(policy.Tool{Scopes: []string{"data:read", "data:read"}, Match: policy.MatchAll}),
+			"tools[query].scopes",
+		},
+		"tool maps to too many": {
+			tool(policy.Tool{Scopes: many(policy.MaxScopesPerTool + 1), Match: policy.MatchAll}),
+			"tools[query].scopes",
+		},
+		"no match for two":  {tool(policy.Tool{Scopes: []string{"data:read", "data:write"}}), "tools[query].match"},
+		"unknown match":     {tool(policy.Tool{Scopes: []string{"data:read"}, Match: "some"}), "tools[query].match"},
+		"hidden in wording": {tool(policy.Tool{Wording: "run\u200b"}), "tools[query].wording"},
+		"hidden in a tool's name": {
+			func(d *policy.Document) { d.Tools["que\u200bry"] = policy.Tool{} },
+			"tools[que\u200bry]",
+		},
+		"long tool name": {
+			func(d *policy.Document) { d.Tools[strings.Repeat("x", 257)] = policy.Tool{} },
+			"tools[" + strings.Repeat("x", 257) + "]",
+		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -191,7 +230,10 @@ func many(n int) []string {
 }
 
 func manyScopes(n int) map[string]policy.Scope {
-	out := map[string]policy.Scope{"data:read": {Risk: policy.RiskRead, Title: "t"}, "data:write": {Risk: policy.RiskWrite, Title: "t"}}
+	out := map[string]policy.Scope{
+		"data:read":  {Risk: policy.RiskRead, Title: "t"},
+		"data:write": {Risk: policy.RiskWrite, Title: "t"},
+	}
 	for i := range n - 2 {
 		out[fmt.Sprintf("s%d", i)] = policy.Scope{Risk: policy.RiskRead, Title: "t"}
 	}

@@ -111,8 +111,13 @@ func TestStory_FromQueryToDeletion(t *testing.T) {
 	if len(sets.Datasets) != 5 {
 		t.Errorf("%d datasets", len(sets.Datasets))
 	}
-	weak, _ := call[acmedata.QueryOutput](t, s, "run_query", map[string]any{"dataset": "accounts", "order_by": "health", "limit": 3,
-		"where": []any{map[string]any{"column": "health", "operator": "<", "value": 0.45}}})
+	weak, _ := call[acmedata.QueryOutput](
+		t,
+		s,
+		"run_query",
+		map[string]any{"dataset": "accounts", "order_by": "health", "limit": 3,
+			"where": []any{map[string]any{"column": "health", "operator": "<", "value": 0.45}}},
+	)
 	if len(weak.Rows) != 3 || weak.Total < 3 {
 		t.Fatalf("%+v", weak)
 	}
@@ -121,11 +126,21 @@ func TestStory_FromQueryToDeletion(t *testing.T) {
 	if profile.ChurnRisk != "high" || len(profile.Usage) != 6 || profile.Usage[5] > profile.Usage[0] {
 		t.Errorf("%+v", profile)
 	}
-	signal, _ := call[acmedata.Signal](t, s, "route_signal", map[string]any{"account_id": id, "kind": "churn_risk", "channel": "success"})
+	signal, _ := call[acmedata.Signal](
+		t,
+		s,
+		"route_signal",
+		map[string]any{"account_id": id, "kind": "churn_risk", "channel": "success"},
+	)
 	if signal.ID != "sig_0001" || signal.RequestedBy != "usr_ann" {
 		t.Errorf("%+v", signal)
 	}
-	segment, _ := call[acmedata.Segment](t, s, "update_segment", map[string]any{"segment_id": "seg_enterprise", "name": "Big ones", "add_account_ids": []string{id}})
+	segment, _ := call[acmedata.Segment](
+		t,
+		s,
+		"update_segment",
+		map[string]any{"segment_id": "seg_enterprise", "name": "Big ones", "add_account_ids": []string{id}},
+	)
 	if segment.Name != "Big ones" || !strings.Contains(strings.Join(segment.Accounts, " "), id) {
 		t.Errorf("%+v", segment)
 	}
@@ -139,6 +154,10 @@ func TestStory_FromQueryToDeletion(t *testing.T) {
 	}
 }
 
+func where(column, operator string) []any {
+	return []any{map[string]any{"column": column, "operator": operator, "value": 1}}
+}
+
 func TestMistakes_AreExplained(t *testing.T) {
 	t.Parallel()
 	s := connect(t)
@@ -148,8 +167,8 @@ func TestMistakes_AreExplained(t *testing.T) {
 	}{
 		{"run_query", "list_datasets", map[string]any{"dataset": "secrets"}},
 		{"run_query", "no column", map[string]any{"dataset": "accounts", "order_by": "shoe_size"}},
-		{"run_query", "no column", map[string]any{"dataset": "accounts", "where": []any{map[string]any{"column": "x", "operator": "=", "value": 1}}}},
-		{"run_query", "no operator", map[string]any{"dataset": "accounts", "where": []any{map[string]any{"column": "name", "operator": "~", "value": 1}}}},
+		{"run_query", "no column", map[string]any{"dataset": "accounts", "where": where("x", "=")}},
+		{"run_query", "no operator", map[string]any{"dataset": "accounts", "where": where("name", "~")}},
 		{"analyze_profile", "search_accounts", map[string]any{"account_id": "acc_999"}},
 		{"route_signal", "no channel", map[string]any{"account_id": "acc_001", "kind": "upsell", "channel": "smoke"}},
 		{"route_signal", "no kind", map[string]any{"account_id": "acc_001", "kind": "rumour", "channel": "sales"}},

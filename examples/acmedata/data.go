@@ -45,15 +45,16 @@ type store struct {
 	mu       sync.RWMutex
 	segments []Segment
 	signals  []Signal
-	deleted  int
 }
 
 func newStore() *store {
 	s := &store{accounts: makeAccounts()}
 	s.segments = []Segment{
-		s.segment("seg_growth", "Growing fast", "Seats grew in each of the last six months", func(a Account) bool { return trend(a) > 0.035 }),
+		s.segment("seg_growth", "Growing fast", "Usage grew by more than 3.5 % in each of the last six months",
+			func(a Account) bool { return trend(a) > 0.035 }),
 		s.segment("seg_risk", "At risk", "Health below 0.45", func(a Account) bool { return a.Health < 0.45 }),
-		s.segment("seg_enterprise", "Enterprise", "On the enterprise plan", func(a Account) bool { return a.Plan == "enterprise" }),
+		s.segment("seg_enterprise", "Enterprise", "On the enterprise plan",
+			func(a Account) bool { return a.Plan == "enterprise" }),
 		s.segment("seg_dach", "DACH", "Germany, Austria, Switzerland",
 			func(a Account) bool { return slices.Contains([]string{"DE", "AT", "CH"}, a.Country) }),
 	}
@@ -74,7 +75,8 @@ const accountCount = 60
 
 // makeAccounts combines words; the same number gives the same account on every start.
 func makeAccounts() []Account {
-	first := []string{"Northwind", "Blue Harbor", "Larch", "Copper", "Meridian", "Tidewater", "Juniper", "Redstone", "Solace", "Quarry"}
+	first := []string{"Northwind", "Blue Harbor", "Larch", "Copper", "Meridian", "Tidewater",
+		"Juniper", "Redstone", "Solace", "Quarry"}
 	second := []string{"Logistics", "Foods", "Health", "Energy", "Systems", "Textiles"}
 	countries := []string{"DE", "FR", "AT", "NL", "SE", "CH", "ES", "PL"}
 	plans := []string{"starter", "growth", "enterprise"}

@@ -20,19 +20,24 @@ type dataset struct {
 
 func datasets() []dataset {
 	return []dataset{
-		{"accounts", "Every customer account", []string{"account_id", "name", "industry", "country", "plan", "seats", "arr_eur", "health"}, accountRows},
-		{"usage", "Queries per account and month, the last six months", []string{"account_id", "month", "queries"}, usageRows},
-		{"invoices", "One invoice per account and quarter", []string{"invoice_id", "account_id", "quarter", "amount_eur", "paid"}, invoiceRows},
-		{"segments", "Named sets of accounts, as they are now", []string{"segment_id", "name", "description", "accounts"}, segmentRows},
-		{"signals", "Signals that were routed since the server started", []string{"signal_id", "account_id", "kind", "channel", "requested_by"}, signalRows},
+		{"accounts", "Every customer account",
+			[]string{"account_id", "name", "industry", "country", "plan", "seats", "arr_eur", "health"}, accountRows},
+		{"usage", "Queries per account and month, the last six months",
+			[]string{"account_id", "month", "queries"}, usageRows},
+		{"invoices", "One invoice per account and quarter",
+			[]string{"invoice_id", "account_id", "quarter", "amount_eur", "paid"}, invoiceRows},
+		{"segments", "Named sets of accounts, as they are now",
+			[]string{"segment_id", "name", "description", "accounts"}, segmentRows},
+		{"signals", "Signals that were routed since the server started",
+			[]string{"signal_id", "account_id", "kind", "channel", "requested_by"}, signalRows},
 	}
 }
 
 func accountRows(s *store) []row {
 	rows := make([]row, 0, len(s.accounts))
 	for _, a := range s.accounts {
-		rows = append(rows, row{"account_id": a.ID, "name": a.Name, "industry": a.Industry, "country": a.Country, "plan": a.Plan,
-			"seats": a.Seats, "arr_eur": a.ARR, "health": a.Health})
+		rows = append(rows, row{"account_id": a.ID, "name": a.Name, "industry": a.Industry, "country": a.Country,
+			"plan": a.Plan, "seats": a.Seats, "arr_eur": a.ARR, "health": a.Health})
 	}
 	return rows
 }
@@ -63,7 +68,8 @@ func segmentRows(s *store) []row {
 	defer s.mu.RUnlock()
 	rows := make([]row, 0, len(s.segments))
 	for _, seg := range s.segments {
-		rows = append(rows, row{"segment_id": seg.ID, "name": seg.Name, "description": seg.Description, "accounts": len(seg.Accounts)})
+		rows = append(rows, row{"segment_id": seg.ID, "name": seg.Name, "description": seg.Description,
+			"accounts": len(seg.Accounts)})
 	}
 	return rows
 }

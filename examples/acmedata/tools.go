@@ -23,29 +23,37 @@ func Scopes() map[string]string {
 
 // addTools registers the seven tools.
 func addTools(server *mcp.Server, s *store) {
-	mcp.AddTool(server, &mcp.Tool{Name: "list_datasets", Title: "List datasets", Annotations: reads("List datasets"),
-		Description: "Lists the datasets that run_query can read, with their columns."}, handle(s.listDatasets))
-	mcp.AddTool(server, &mcp.Tool{Name: "run_query", Title: "Run a query", Annotations: reads("Run a query"),
-		Description: "Reads rows of one dataset, filtered, ordered and limited."}, handle(s.runQuery))
-	mcp.AddTool(server, &mcp.Tool{Name: "search_accounts", Title: "Search accounts", Annotations: reads("Search accounts"),
-		Description: "Finds customer accounts by name, industry, country or plan."}, handle(s.searchAccounts))
-	mcp.AddTool(server, &mcp.Tool{Name: "analyze_profile", Title: "Analyze a profile", Annotations: reads("Analyze a profile"),
-		Description: "Summarizes how one account is doing: health, growth, risk of leaving, what to do next."}, handle(s.analyzeProfile))
-	mcp.AddTool(server, &mcp.Tool{Name: "route_signal", Title: "Route a signal", Annotations: writes("Route a signal", false, false, true),
-		Description: "Sends a signal about an account to a team outside the data platform."}, handleFor(s.routeSignal))
-	mcp.AddTool(server, &mcp.Tool{Name: "update_segment", Title: "Update a segment", Annotations: writes("Update a segment", false, true, false),
-		Description: "Renames a segment or changes which accounts are in it."}, handle(s.updateSegment))
-	mcp.AddTool(server, &mcp.Tool{Name: "delete_segment", Title: "Delete a segment", Annotations: writes("Delete a segment", true, true, false),
-		Description: "Deletes a segment for good. Its accounts stay."}, handle(s.deleteSegment))
+	mcp.AddTool(server, reading("list_datasets", "List datasets",
+		"Lists the datasets that run_query can read, with their columns."), handle(s.listDatasets))
+	mcp.AddTool(server, reading("run_query", "Run a query",
+		"Reads rows of one dataset, filtered, ordered and limited."), handle(s.runQuery))
+	mcp.AddTool(server, reading("search_accounts", "Search accounts",
+		"Finds customer accounts by name, industry, country or plan."), handle(s.searchAccounts))
+	mcp.AddTool(server, reading("analyze_profile", "Analyze a profile",
+		"Summarizes how one account is doing: health, growth, risk of leaving, what to do next."), handle(s.analyzeProfile))
+
+	yes, no := true, false
+	mcp.AddTool(server, &mcp.Tool{Name: "route_signal", Title: "Route a signal",
+		Description: "Sends a signal about an account to a team outside the data platform.",
+		Annotations: &mcp.ToolAnnotations{Title: "Route a signal", DestructiveHint: &no, OpenWorldHint: &yes},
+	}, handleFor(s.routeSignal))
+	mcp.AddTool(server, &mcp.Tool{Name: "update_segment", Title: "Update a segment",
+		Description: "Renames a segment or changes which accounts are in it.",
+		Annotations: &mcp.ToolAnnotations{Title: "Update a segment", DestructiveHint: &no, IdempotentHint: true,
+			OpenWorldHint: &no},
+	}, handle(s.updateSegment))
+	mcp.AddTool(server, &mcp.Tool{Name: "delete_segment", Title: "Delete a segment",
+		Description: "Deletes a segment for good. Its accounts stay.",
+		Annotations: &mcp.ToolAnnotations{Title: "Delete a segment", DestructiveHint: &yes, IdempotentHint: true,
+			OpenWorldHint: &no},
+	}, handle(s.deleteSegment))
 }
 
-func reads(title string) *mcp.ToolAnnotations {
+// reading describes a tool that changes nothing and talks to nobody else.
+func reading(name, title, description string) *mcp.Tool {
 	closed := false
-	return &mcp.ToolAnnotations{Title: title, ReadOnlyHint: true, IdempotentHint: true, OpenWorldHint: &closed}
-}
-
-func writes(title string, destructive, idempotent, openWorld bool) *mcp.ToolAnnotations {
-	return &mcp.ToolAnnotations{Title: title, DestructiveHint: &destructive, IdempotentHint: idempotent, OpenWorldHint: &openWorld}
+	return &mcp.Tool{Name: name, Title: title, Description: description,
+		Annotations: &mcp.ToolAnnotations{Title: title, ReadOnlyHint: true, IdempotentHint: true, OpenWorldHint: &closed}}
 }
 
 // handle adapts a function that needs only its input.
@@ -187,7 +195,8 @@ func (s *store) routeSignal(who string, in SignalInput) (Signal, error) {
 	if !slices.Contains([]string{"sales", "success", "support"}, in.Channel) {
 		return Signal{}, fmt.Errorf("there is no channel %q; use sales, success or support", in.Channel)
 	}
-	return s.route(Signal{AccountID: in.AccountID, Kind: in.Kind, Channel: in.Channel, Note: in.Note, RequestedBy: who}), nil
+	signal := Signal{AccountID: in.AccountID, Kind: in.Kind, Channel: in.Channel, Note: in.Note, RequestedBy: who}
+	return s.route(signal), nil
 }
 
 // SegmentInput says what to change about a segment; empty fields stay as they are.
@@ -215,9 +224,10 @@ func (s *store) updateSegment(in SegmentInput) (Segment, error) {
 		if in.Description != "" {
 			seg.Description = in.Description
 		}
+		removed := func(id string) bool { return slices.Contains(in.Remove, id) }
 		seg.Accounts = append(seg.Accounts, in.Add...)
 		slices.Sort(seg.Accounts)
-		seg.Accounts = slices.DeleteFunc(slices.Compact(seg.Accounts), func(id string) bool { return slices.Contains(in.Remove, id) })
+		seg.Accounts = slices.DeleteFunc(slices.Compact(seg.Accounts), removed)
 		return nil
 	})
 }
