@@ -99,5 +99,20 @@ func applyTenant(ctx context.Context, a *app.App, file apply.File, out io.Writer
 			return err
 		}
 	}
+	for _, c := range result.Credentials {
+		if err := printCredential(out, c); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// printCredential prints what an MCP server sends to ask about its tokens.
+func printCredential(out io.Writer, c apply.MadeCredential) error {
+	if c.Secret == "" {
+		_, err := fmt.Fprintf(out, "Credential of %s in %s: %s, with the secret of the file\n", c.Resource, c.Environment, c.ID)
+		return err
+	}
+	_, err := fmt.Fprintf(out, "Credential of %s in %s: %s, secret shown this once: %s\n", c.Resource, c.Environment, c.ID, c.Secret)
+	return err
 }

@@ -73,6 +73,7 @@ type Result struct {
 	TenantID      string
 	Environments  map[string]scope.Scope // by slug
 	ClientSecrets []ClientSecret         // made now, shown once
+	Credentials   []MadeCredential       // the same
 }
 
 // ClientSecret is a secret made for a pre-registered client.
@@ -149,13 +150,14 @@ func (a *Applier) Apply(ctx context.Context, p Plan) (Result, error) {
 	ctx = scope.With(ctx, scope.Scope{TenantID: w.tenantID})
 	for i := range f.Environments {
 		e := &f.Environments[i]
-		w.secrets = nil
+		w.secrets, w.credentials = nil, nil
 		err := rows.InTenant(ctx, a.deps.DB, func(ctx context.Context) error { return w.applyEnvironment(ctx, e, p) })
 		if err != nil {
 			return result, fmt.Errorf("environment %s: %w", e.Slug, err)
 		}
 		result.Environments[e.Slug] = w.env.Scope()
 		result.ClientSecrets = append(result.ClientSecrets, w.secrets...)
+		result.Credentials = append(result.Credentials, w.credentials...)
 	}
 	return result, nil
 }

@@ -30,7 +30,7 @@ func (w *work) environment(ctx context.Context, e *Environment) ([]step, error) 
 	}
 	steps := w.environmentItself(e, issuer)
 	for _, part := range []func(context.Context, *Environment) ([]step, error){
-		w.organizationSteps, w.userSteps, w.resourceSteps, w.clientSteps, w.publishSteps,
+		w.organizationSteps, w.userSteps, w.resourceSteps, w.credentialSteps, w.clientSteps, w.publishSteps,
 	} {
 		more, err := part(ctx, e)
 		if err != nil {

@@ -69,6 +69,8 @@ type Resource struct {
 	Mode             policy.Mode `yaml:"mode"` // enforce when empty
 	Scopes           []Scope     `yaml:"scopes"`
 	Tools            []Tool      `yaml:"tools"`
+
+	Credentials []Credential `yaml:"credentials"` // left alone when there is no such key
 }
 
 // Scope is a permission with the wording people read, found by its name.

@@ -169,6 +169,12 @@ func (f *File) readSecrets(dir string) check.Problems {
 		for j := range e.Users {
 			read(fmt.Sprintf("environments[%d].users[%d].password_file", i, j), e.Users[j].PasswordFile, &e.Users[j].Password)
 		}
+		for j := range e.Resources {
+			for k := range e.Resources[j].Credentials {
+				c := &e.Resources[j].Credentials[k]
+				read(fmt.Sprintf("environments[%d].resources[%d].credentials[%d].secret_file", i, j, k), c.SecretFile, &c.Secret)
+			}
+		}
 		for j := range e.Clients {
 			read(fmt.Sprintf("environments[%d].clients[%d].secret_file", i, j), e.Clients[j].SecretFile, &e.Clients[j].Secret)
 		}

@@ -18,6 +18,7 @@ type work struct {
 	plan        *Plan
 	env         *tenants.Environment // of the environment at hand; nil while it does not exist
 	secrets     []ClientSecret
+	credentials []MadeCredential
 }
 
 func createTenant(f File) Change {

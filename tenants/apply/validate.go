@@ -105,6 +105,7 @@ func (e *Environment) validateResources() check.Problems {
 		for _, problem := range d.Validate(e.Kind) {
 			p.Join(at, check.Problems{{Path: r.pathInFile(problem.Path), Msg: problem.Msg}})
 		}
+		p.Join(at, r.validateCredentials())
 		seen.add(at+".identifier", "address", r.Identifier)
 		for j, alias := range r.Aliases {
 			seen.add(fmt.Sprintf("%s.aliases[%d]", at, j), "address", alias)
