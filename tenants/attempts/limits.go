@@ -36,7 +36,7 @@ type limit struct {
 
 // limits returns the counters of a, ordered by key so that parallel attempts lock rows in one order.
 func (a Attempt) limits() []limit {
-	address := network(a.Address)
+	address := Network(a.Address)
 	all := []limit{
 		{key: key("pair", a.Space, a.Email, address), most: perPair, forget: true},
 		{key: key("address", a.Space, address), most: perAddress},
@@ -55,8 +55,8 @@ func key(parts ...string) []byte {
 	return h.Sum(nil)
 }
 
-// network is who is counted as one address: an IPv4 address, or an IPv6 /64, which one customer of a provider has whole.
-func network(address string) string {
+// Network is who is counted as one address: an IPv4 address, or an IPv6 /64, which one customer of a provider has whole.
+func Network(address string) string {
 	ip, err := netip.ParseAddr(address)
 	if err != nil {
 		return address

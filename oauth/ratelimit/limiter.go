@@ -1,0 +1,174 @@
+package ratelimit
+
+import (
+	"context"
+	"crypto/sha256"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/ostiary/ostiary/app/db"
+	"github.com/ostiary/ostiary/app/scope"
+)
+
+// Window is the length of a counting window; windows start at whole minutes on every node.
+const Window = time.Minute
+
+// shareFrom is the part of a bound a key must reach on one node before its count is shared.
+const shareFrom = 0.2
+
+// maxKeys bounds memory. When a window holds more keys, further ones are not counted: a flood from many addresses is for the
+// network in front, and must not cost the ones already counted.
+const maxKeys = 200_000
+
+// Key is who does what: a client, a grant type and a network address, or whatever else is bounded.
+type Key struct {
+	Scope scope.Scope
+	What  string // endpoint or grant type
+	Who   string // client id
+	From  string // network address
+}
+
+func (k Key) hash() []byte {
+	h := sha256.New()
+	for _, part := range [...]string{"protocol", k.Scope.EnvironmentID, k.What, k.Who, k.From} {
+		sum := sha256.Sum256([]byte(part)) // fixed length: parts cannot run into each other
+		h.Write(sum[:])
+	}
+	return h.Sum(nil)
+}
+
+type count struct {
+	local    int // this node, since the last exchange
+	total    int // all nodes, at the last exchange
+	shareAt  int
+	exchange bool
+}
+
+// Deps of a Limiter.
+type Deps struct {
+	DB     *db.DB
+	Now    func() time.Time
+	Logger *slog.Logger
+}
+
+// Limiter counts. It is safe for concurrent use.
+type Limiter struct {
+	store store
+	now   func() time.Time
+	log   *slog.Logger
+
+	mu     sync.Mutex
+	window time.Time
+	counts map[Key]*count
+}
+
+// New returns a Limiter. Run shares its counts.
+func New(d Deps) *Limiter {
+	return &Limiter{store: store{db: d.DB}, now: d.Now, log: d.Logger, counts: map[Key]*count{}}
+}
+
+// Allow counts one use of k and reports whether it stays within limit per Window. When it does not, retryAfter says when the
+// next window begins. A limit of zero allows everything.
+func (l *Limiter) Allow(k Key, limit int) (ok bool, retryAfter time.Duration) {
+	if limit <= 0 {
+		return true, 0
+	}
+	now := l.now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.roll(now)
+	c := l.counts[k]
+	if c == nil {
+		if len(l.counts) >= maxKeys {
+			return true, 0
+		}
+		c = &count{shareAt: max(int(float64(limit)*shareFrom), 1)}
+		l.counts[k] = c
+	}
+	if c.local+c.total >= limit {
+		return false, l.window.Add(Window).Sub(now)
+	}
+	c.local++
+	if c.local+c.total >= c.shareAt {
+		c.exchange = true
+	}
+	return true, 0
+}
+
+func (l *Limiter) roll(now time.Time) {
+	if start := now.UTC().Truncate(Window); !start.Equal(l.window) {
+		l.window = start
+		l.counts = map[Key]*count{}
+	}
+}
+
+const (
+	shareEvery   = time.Second
+	shareTimeout = 5 * time.Second
+)
+
+// Run shares counts with the other nodes until ctx ends.
+func (l *Limiter) Run(ctx context.Context) {
+	tick := time.NewTicker(shareEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := l.Share(ctx); err != nil && ctx.Err() == nil {
+				l.log.WarnContext(ctx, "rate limits could not be shared; this node goes on with its own counts", "error", err)
+			}
+		}
+	}
+}
+
+// Share exchanges the counts that came near their bound. Errors: errs.Unavailable; the counts are then kept for the next time.
+func (l *Limiter) Share(ctx context.Context) error {
+	window, mine := l.take()
+	for tenant, deltas := range mine {
+		ctx, cancel := context.WithTimeout(scope.With(ctx, scope.Scope{TenantID: tenant}), shareTimeout)
+		totals, err := l.store.add(ctx, tenant, window, deltas)
+		cancel()
+		if err != nil {
+			return err
+		}
+		l.give(window, deltas, totals)
+	}
+	return nil
+}
+
+// delta is what this node counted for a key since the last exchange.
+type delta struct {
+	key  Key
+	hits int
+}
+
+// take returns what is to be shared, by tenant. The counts stay where they are until the exchange worked.
+func (l *Limiter) take() (time.Time, map[string][]delta) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.roll(l.now())
+	mine := map[string][]delta{}
+	for k, c := range l.counts {
+		if c.exchange {
+			mine[k.Scope.TenantID] = append(mine[k.Scope.TenantID], delta{key: k, hits: c.local})
+		}
+	}
+	return l.window, mine
+}
+
+func (l *Limiter) give(window time.Time, deltas []delta, totals []int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !window.Equal(l.window) {
+		return
+	}
+	for i, d := range deltas {
+		if c := l.counts[d.key]; c != nil {
+			c.local -= d.hits
+			c.total = totals[i]
+		}
+	}
+}

@@ -1,0 +1,97 @@
+package ratelimit_test
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/ostiary/ostiary/app/apptest"
+	"github.com/ostiary/ostiary/oauth/ratelimit"
+	"github.com/ostiary/ostiary/tenants/tenanttest"
+)
+
+func TestMain(m *testing.M) { apptest.Main(m) }
+
+// nodes returns n limiters on one database, at one time.
+func nodes(t *testing.T, n int) (*tenanttest.World, []*ratelimit.Limiter) {
+	t.Helper()
+	w := tenanttest.New(t, apptest.Database(t).AppURL)
+	at := time.Date(2026, 11, 23, 12, 0, 30, 0, time.UTC)
+	var all []*ratelimit.Limiter
+	for range n {
+		all = append(all, ratelimit.New(ratelimit.Deps{
+			DB: w.DB, Now: func() time.Time { return at.Add(w.Clock.Now().Sub(start)) }, Logger: slog.New(slog.DiscardHandler),
+		}))
+	}
+	return w, all
+}
+
+var start = time.Now()
+
+func use(l *ratelimit.Limiter, k ratelimit.Key, limit, times int) (allowed int) {
+	for range times {
+		if ok, _ := l.Allow(k, limit); ok {
+			allowed++
+		}
+	}
+	return allowed
+}
+
+func TestAllow_BoundsOneKeyAndNoOther(t *testing.T) {
+	t.Parallel()
+	w, all := nodes(t, 1)
+	l := all[0]
+	k := ratelimit.Key{Scope: w.Acme.Scope(), What: "refresh_token", Who: "client", From: "192.0.2.1"}
+	if got := use(l, k, 10, 15); got != 10 {
+		t.Errorf("%d of 15 allowed, limit 10", got)
+	}
+	if ok, after := l.Allow(k, 10); ok || after <= 0 || after > ratelimit.Window {
+		t.Errorf("allowed %v, retry after %s", ok, after)
+	}
+	for name, other := range map[string]ratelimit.Key{
+		"another address":    {Scope: k.Scope, What: k.What, Who: k.Who, From: "192.0.2.2"},
+		"another client":     {Scope: k.Scope, What: k.What, Who: "other", From: k.From},
+		"another grant type": {Scope: k.Scope, What: "authorization_code", Who: k.Who, From: k.From},
+		"another tenant":     {Scope: w.Neighbour.Scope(), What: k.What, Who: k.Who, From: k.From},
+	} {
+		if ok, _ := l.Allow(other, 10); !ok {
+			t.Errorf("%s is refused as well", name)
+		}
+	}
+	w.Clock.Advance(ratelimit.Window)
+	if ok, _ := l.Allow(k, 10); !ok {
+		t.Error("a new window begins with the old count")
+	}
+	if got := use(l, k, 0, 100); got != 100 {
+		t.Errorf("without a limit %d of 100 are allowed", got)
+	}
+}
+
+func TestShare_HoldsOverNodes(t *testing.T) {
+	t.Parallel()
+	w, all := nodes(t, 3)
+	k := ratelimit.Key{Scope: w.Acme.Scope(), What: "refresh_token", Who: "client", From: "192.0.2.1"}
+	neighbour := k
+	neighbour.Scope = w.Neighbour.Scope()
+	allowed := 0
+	for range 10 {
+		for _, l := range all {
+			allowed += use(l, k, 60, 5)
+			use(l, neighbour, 60, 1)
+			if err := l.Share(w.Acme.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if allowed < 60 || allowed > 60+3*5 {
+		t.Errorf("three nodes allowed %d together, limit 60", allowed)
+	}
+	for i, l := range all {
+		if ok, _ := l.Allow(k, 60); ok {
+			t.Errorf("node %d still allows", i)
+		}
+		if ok, _ := l.Allow(neighbour, 60); !ok {
+			t.Errorf("node %d refuses the neighbour", i)
+		}
+	}
+}
