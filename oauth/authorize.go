@@ -93,6 +93,7 @@ func (m *Module) newInteraction(r *http.Request, i *Issuer) (Interaction, error)
 		ClientID: form.Get("client_id"), RedirectURI: form.Get("redirect_uri"),
 		State: form.Get("state"), HasState: form.Has("state"),
 		CodeChallenge: form.Get("code_challenge"), LoginHint: form.Get("login_hint"), MaxAge: -1,
+		Nonce: form.Get("nonce"), Subject: i.hintedSubject(form.Get("id_token_hint")),
 		CreatedAt: m.now().UTC(), CaseID: newCaseID(),
 	}
 	if err := checkProtocol(form); err != nil {
@@ -125,8 +126,11 @@ func (m *Module) newInteraction(r *http.Request, i *Issuer) (Interaction, error)
 	return in, nil
 }
 
-// maxState bounds what we carry for a client.
-const maxState = 4096
+// Bounds on what we carry for a client.
+const (
+	maxState = 4096
+	maxNonce = 512
+)
 
 func checkProtocol(form url.Values) error {
 	switch {
@@ -142,6 +146,8 @@ func checkProtocol(form url.Values) error {
 		return badRequest(codeInvalidRequest, "Only response_mode=query is offered.")
 	case len(form.Get("state")) > maxState:
 		return badRequest(codeInvalidRequest, "state is too long.")
+	case len(form.Get("nonce")) > maxNonce:
+		return badRequest(codeInvalidRequest, "nonce is too long.")
 	case form.Get("code_challenge") == "":
 		return badRequest(codeInvalidRequest, "code_challenge is missing: PKCE is required.")
 	case form.Get("code_challenge_method") != "S256": // absent means plain (RFC 7636 §4.3), which is refused
@@ -163,7 +169,7 @@ func readPrompt(raw string) (string, error) {
 				return "", badRequest(codeInvalidRequest, "prompt=none stands alone.")
 			}
 			prompt = promptNone
-		case promptLogin, "select_account":
+		case promptLogin, promptSelectAccount:
 			prompt = promptLogin
 		case promptConsent:
 			if prompt == "" {

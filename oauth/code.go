@@ -19,6 +19,7 @@ type authorizationCode struct {
 	Scopes        []string  `json:"s"`
 	RedirectURI   string    `json:"r"`
 	CodeChallenge string    `json:"cc"` // kept inside the code: it cannot be dropped on a retry (PKCE downgrade)
+	Nonce         string    `json:"n,omitempty"`
 	AuthTime      time.Time `json:"a"`
 	ExpiresAt     time.Time `json:"x"`
 	GrantEndsAt   time.Time `json:"e"`

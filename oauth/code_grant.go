@@ -124,14 +124,16 @@ func (h *codeGrant) PopulateTokenEndpointResponse(ctx context.Context, r fosite.
 	if session.client.Allows(clients.GrantRefreshToken) {
 		generation = 1
 	}
-	redeemed, err := h.store.redeem(ctx, i, g, code.ConsentID, generation, now)
+	redeemed, err := h.store.redeem(ctx, i, &g, code.ConsentID, generation, now)
 	if err != nil {
 		return err
 	}
 	if !redeemed {
 		return h.refuseReplay(ctx, i, g, now)
 	}
-	return i.answerTokens(resp, g, resource, scopes, generation, now)
+	return i.answerTokens(resp, issuance{
+		grant: g, resource: resource, scopes: scopes, generation: generation, nonce: code.Nonce,
+	}, now)
 }
 
 // refuseReplay handles a code whose grant could not be made: a second redemption, which revokes what the first one got
@@ -143,18 +145,35 @@ func (h *codeGrant) refuseReplay(ctx context.Context, i *Issuer, g grant, now ti
 	return invalidGrant("The code was already used, or what it stands for was withdrawn.")
 }
 
-// answerTokens fills in a token response (RFC 6749 §5.1).
-func (i *Issuer) answerTokens(resp fosite.AccessResponder, g grant, r *Resource, scopes []string, generation int, now time.Time) error {
-	token, lifetime, err := i.accessToken(g, r, scopes, now)
+// issuance is what a token response is made of.
+type issuance struct {
+	grant      grant
+	resource   *Resource
+	scopes     []string // of the access token
+	generation int      // of the refresh token; 0 when there is none
+	nonce      string   // of the authorization request; a refresh has none (OpenID Connect Core §12.2)
+}
+
+// answerTokens fills in a token response (RFC 6749 §5.1, OpenID Connect Core §3.1.3.3).
+func (i *Issuer) answerTokens(resp fosite.AccessResponder, out issuance, now time.Time) error {
+	token, lifetime, err := i.accessToken(out.grant, out.resource, out.scopes, now)
 	if err != nil {
 		return err
 	}
 	resp.SetAccessToken(token)
 	resp.SetTokenType("Bearer")
 	resp.SetExpiresIn(lifetime)
-	resp.SetScopes(scopes)
-	if generation > 0 {
-		resp.SetExtra("refresh_token", i.refreshToken(g.ID, generation))
+	resp.SetScopes(out.scopes)
+	if out.generation > 0 {
+		resp.SetExtra("refresh_token", i.refreshToken(out.grant.ID, out.generation))
 	}
+	if !out.wantsIDToken() {
+		return nil
+	}
+	idToken, err := i.idToken(out, token, lifetime, now)
+	if err != nil {
+		return err
+	}
+	resp.SetExtra("id_token", idToken)
 	return nil
 }

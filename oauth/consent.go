@@ -100,11 +100,8 @@ func (m *Module) allow(c echo.Context, i *Issuer, p consentPage, resource *Resou
 		}
 		return m.showConsent(c, i, p)
 	}
-	lasts := chosenDuration(r.PostForm.Get(flow.FieldDuration), p.client)
-	scopes := union(kept, chosen)
-	if slices.Contains(p.in.Scopes, scopeOfflineAccess) {
-		scopes = union(scopes, []string{scopeOfflineAccess})
-	}
+	lasts := chosenDuration(r.PostForm.Get(flow.FieldDuration), p.in.RedirectURI)
+	scopes := union(union(kept, chosen), silentOf(p.in.Scopes))
 	consent := newConsent{
 		Consent:  Consent{ID: secret.NewID("con"), Scopes: scopes, ExpiresAt: endOf(lasts, now), Lasts: lasts},
 		client:   p.client,
@@ -126,7 +123,7 @@ func (p consentPage) offer(r *Resource) (asked, kept []string) {
 		kept = r.stillOffered(p.consent.Scopes)
 	}
 	for _, s := range p.in.Scopes {
-		if _, ok := r.Scopes[s]; ok && !slices.Contains(kept, s) {
+		if _, ok := r.scope(s); ok && !slices.Contains(kept, s) {
 			asked = append(asked, s)
 		}
 	}
@@ -136,11 +133,11 @@ func (p consentPage) offer(r *Resource) (asked, kept []string) {
 	return asked, kept
 }
 
-// onlyScopes returns what of names are scopes of the resource.
+// onlyScopes returns what of names are scopes that people are asked about.
 func (r *Resource) onlyScopes(names []string) []string {
 	var out []string
 	for _, s := range names {
-		if _, ok := r.Scopes[s]; ok {
+		if _, ok := r.scope(s); ok {
 			out = append(out, s)
 		}
 	}
@@ -158,7 +155,7 @@ type choice struct {
 func chosenScopes(r *Resource, asked []string, c choice) []string {
 	var chosen []string
 	for _, name := range asked {
-		s := r.Scopes[name]
+		s, _ := r.scope(name)
 		ticked := slices.Contains(c.ticked, name)
 		switch {
 		case s.Required && s.Risk != policy.RiskDestructive:
@@ -233,7 +230,7 @@ func receiptOf(r *Resource, asked, chosen []string, in Interaction) receipt {
 		out.RedirectTo = u.Scheme + "://" + u.Host
 	}
 	for _, name := range asked {
-		s := r.Scopes[name]
+		s, _ := r.scope(name)
 		out.Shown = append(out.Shown, receiptLine{
 			Scope: name, Title: s.Title, Description: s.Description, Risk: string(s.Risk), Allowed: slices.Contains(chosen, name),
 		})

@@ -28,14 +28,14 @@ func (i *Issuer) consentView(p consentPage, r *Resource, sealed string) flow.Con
 		SwitchURL:    i.path(pathSwitch),
 		Question:     "What may it do?",
 		Notes:        flow.NotesFor("it"),
-		Groups:       groupsOf(r, asked, len(kept) > 0),
+		Groups:       groupsOf(r, asked, len(r.onlyScopes(kept)) > 0),
 		NoPreset:     len(asked) < 3,
 		NoGroups:     "This app asks for nothing that can be allowed here. Choose Cancel to go back.",
 		Durations:    durationsFor(p.client),
 		Return:       returnTo(redirect),
 		Footnote:     "Did not start this? Choose Cancel. Nothing is shared.",
 	}
-	if len(kept) > 0 {
+	if len(r.onlyScopes(kept)) > 0 {
 		view.Kept = groupsOf(r, kept, false)
 		view.KeptNote = "Already allowed: " + countOf(len(r.onlyScopes(kept)), "permission")
 	}
@@ -107,7 +107,7 @@ func groupsOf(r *Resource, names []string, isNew bool) []flow.Group {
 	for _, risk := range [...]policy.Risk{policy.RiskRead, policy.RiskWrite, policy.RiskDestructive} {
 		var permissions []flow.Permission
 		for _, name := range names {
-			s, ok := r.Scopes[name]
+			s, ok := r.scope(name)
 			if !ok || s.Risk != risk {
 				continue
 			}

@@ -56,7 +56,7 @@ func TestDiscovery_FourURLsOneDocument(t *testing.T) {
 			t.Errorf("%s = %q: must be below the issuer", name, v)
 		}
 	}
-	if scopes, _ := m["scopes_supported"].([]any); len(scopes) != 1 {
+	if scopes, _ := m["scopes_supported"].([]any); len(scopes) != 4 { // our own, no MCP server's
 		t.Errorf("scopes_supported %v: some hosts ask for all of them", scopes)
 	}
 }

@@ -31,6 +31,7 @@ func newEngine(s *store, now func() time.Time) *fosite.Fosite {
 	config.TokenEndpointHandlers = fosite.TokenEndpointHandlers{
 		&codeGrant{store: s, now: now},
 		&refreshGrant{store: s, now: now},
+		&machineGrant{now: now},
 		unsupportedGrant{},
 	}
 	return &fosite.Fosite{Store: engineStore{}, Config: config}
@@ -121,6 +122,7 @@ type tokenSession struct {
 	client  *clients.Client
 	code    authorizationCode
 	refresh refreshRequest
+	machine issuance
 	expiry  map[fosite.TokenType]time.Time
 }
 
@@ -145,7 +147,8 @@ type unsupportedGrant struct{}
 func (unsupportedGrant) CanSkipClientAuth(context.Context, fosite.AccessRequester) bool { return true }
 func (unsupportedGrant) CanHandleTokenEndpointRequest(_ context.Context, r fosite.AccessRequester) bool {
 	types := r.GetGrantTypes()
-	return !types.ExactOne(clients.GrantAuthorizationCode) && !types.ExactOne(clients.GrantRefreshToken)
+	return !types.ExactOne(clients.GrantAuthorizationCode) && !types.ExactOne(clients.GrantRefreshToken) &&
+		!types.ExactOne(clients.GrantClientCredentials)
 }
 func (unsupportedGrant) HandleTokenEndpointRequest(context.Context, fosite.AccessRequester) error {
 	return fosite.ErrUnsupportedGrantType

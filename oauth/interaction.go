@@ -19,8 +19,10 @@ type Interaction struct {
 	Scopes        []string  `json:"sc"`           // requested, already limited to what the resource offers
 	ResourceID    string    `json:"re"`
 	CodeChallenge string    `json:"cc"`
+	Nonce         string    `json:"n,omitempty"` // goes into the id_token as it came (OpenID Connect Core §3.1.2.1)
 	Prompt        string    `json:"p,omitempty"`
 	LoginHint     string    `json:"lh,omitempty"`
+	Subject       string    `json:"su,omitempty"` // whom the client expects, by its id_token_hint
 	MaxAge        int       `json:"ma"` // seconds; negative when absent
 	Browser       []byte    `json:"b"`  // hash of the browser cookie
 	CreatedAt     time.Time `json:"t"`
@@ -35,9 +37,10 @@ type Interaction struct {
 
 // Prompt values of OpenID Connect Core §3.1.2.1.
 const (
-	promptNone    = "none"
-	promptLogin   = "login"
-	promptConsent = "consent"
+	promptNone          = "none"
+	promptLogin         = "login"
+	promptConsent       = "consent"
+	promptSelectAccount = "select_account"
 )
 
 func (i *Issuer) sealInteraction(in Interaction) (string, error) {

@@ -32,6 +32,7 @@ type Issuer struct {
 	metadata      document
 	jwks          document
 	policies      map[string]document // by resource id
+	credentials   map[string]tenants.Credential // live ones of MCP servers, by id
 	loadedAt      time.Time
 }
 

@@ -155,7 +155,11 @@ func (s *Issuers) load(ctx context.Context, issuerURL string) (*Issuer, error) {
 	if err != nil {
 		return nil, err
 	}
-	set, err := keys.NewSet(all, typeAccessToken, typePolicy)
+	credentials, err := s.resources.Credentials(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("load credentials of MCP servers: %w", err)
+	}
+	set, err := keys.NewSet(all, typeAccessToken, typeIDToken, typePolicy)
 	if err != nil {
 		return nil, fmt.Errorf("issuer %s: %w", issuerURL, err)
 	}
@@ -163,7 +167,12 @@ func (s *Issuers) load(ctx context.Context, issuerURL string) (*Issuer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.assemble(sc, env, published, set, disabled)
+	issuer, err := s.assemble(sc, env, published, set, disabled)
+	if err != nil {
+		return nil, err
+	}
+	issuer.credentials = credentialsByID(credentials)
+	return issuer, nil
 }
 
 func (s *Issuers) assemble(sc scope.Scope, env *tenants.Environment, published []tenants.Published, set *keys.Set,
@@ -193,7 +202,9 @@ func (s *Issuers) assemble(sc scope.Scope, env *tenants.Environment, published [
 func offeredScopes(p tenants.Published) []string {
 	names := make([]string, 0, len(p.Document.Scopes))
 	for name := range p.Document.Scopes {
-		names = append(names, name)
+		if !isOwnScope(name) { // published before such names were kept for us
+			names = append(names, name)
+		}
 	}
 	slices.SortFunc(names, func(a, b string) int {
 		if d := p.Document.Scopes[a].Position - p.Document.Scopes[b].Position; d != 0 {

@@ -1,5 +1,7 @@
 package oauth
 
+import "github.com/ostiary/ostiary/oauth/clients"
+
 // metadata is the authorization server metadata of RFC 8414 §2, with the members strict OpenID Connect parsers ask for. It
 // says what is switched on and nothing else: clients act on every word.
 type metadata struct {
@@ -19,12 +21,19 @@ type metadata struct {
 	AuthorizationResponseIssParameterSupported bool     `json:"authorization_response_iss_parameter_supported"` // RFC 9207 §3
 	SubjectTypesSupported                      []string `json:"subject_types_supported"`
 	IDTokenSigningAlgValuesSupported           []string `json:"id_token_signing_alg_values_supported"`
+	UserinfoEndpoint                           string   `json:"userinfo_endpoint"`
+	EndSessionEndpoint                         string   `json:"end_session_endpoint"`
+	ClaimsSupported                            []string `json:"claims_supported"`
+	PromptValuesSupported                      []string `json:"prompt_values_supported"`
+	ClaimsParameterSupported                   bool     `json:"claims_parameter_supported"`
+	RequestParameterSupported                  bool     `json:"request_parameter_supported"`
+	RequestURIParameterSupported               bool     `json:"request_uri_parameter_supported"` // left out would mean true
+	IntrospectionEndpoint                      string   `json:"introspection_endpoint"`
+	IntrospectionEndpointAuthMethodsSupported  []string `json:"introspection_endpoint_auth_methods_supported"`
 	ProtectedResources                         []string `json:"protected_resources,omitempty"` // RFC 9728 §4
 }
 
-const scopeOfflineAccess = "offline_access"
-
-// describe lists offline_access only: the scopes of MCP servers stand in their protected resource metadata, because some
+// describe lists our own scopes only: the scopes of MCP servers stand in their protected resource metadata, because some
 // hosts ask for every scope they read here.
 func (i *Issuer) describe() metadata {
 	m := metadata{
@@ -33,16 +42,22 @@ func (i *Issuer) describe() metadata {
 		TokenEndpoint:                              i.endpoint(pathToken),
 		JWKSURI:                                    i.endpoint(pathJWKS),
 		RevocationEndpoint:                         i.endpoint(pathRevoke),
-		ScopesSupported:                            []string{scopeOfflineAccess},
+		ScopesSupported:                            ownScopes(),
 		ResponseTypesSupported:                     []string{"code"},
 		ResponseModesSupported:                     []string{"query"},
-		GrantTypesSupported:                        []string{"authorization_code", "refresh_token"},
+		GrantTypesSupported:                        []string{clients.GrantAuthorizationCode, clients.GrantRefreshToken, clients.GrantClientCredentials},
 		TokenEndpointAuthMethodsSupported:          []string{"none", "client_secret_basic", "client_secret_post"},
 		RevocationEndpointAuthMethodsSupported:     []string{"none", "client_secret_basic", "client_secret_post"},
 		CodeChallengeMethodsSupported:              []string{"S256"},
 		AuthorizationResponseIssParameterSupported: true,
 		SubjectTypesSupported:                      []string{"public"},
 		IDTokenSigningAlgValuesSupported:           i.Keys.Algs(),
+		UserinfoEndpoint:                           i.endpoint(pathUserinfo),
+		EndSessionEndpoint:                         i.endpoint(pathLogout),
+		ClaimsSupported:                            claimsSupported(),
+		PromptValuesSupported:                      []string{promptNone, promptLogin, promptConsent, promptSelectAccount},
+		IntrospectionEndpoint:                      i.endpoint(pathIntrospect),
+		IntrospectionEndpointAuthMethodsSupported:  []string{"client_secret_basic", "client_secret_post"},
 	}
 	if i.Settings.DynamicRegistration {
 		m.RegistrationEndpoint = i.endpoint(pathRegister)

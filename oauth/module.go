@@ -80,19 +80,25 @@ func (m *Module) Register(e *echo.Echo) {
 	e.GET(pathBrand, m.showBrand)
 	pages := e.Group("", m.sameOrigin)
 	pages.GET(pathInteraction, m.showInteraction)
+		pathIntrospect: m.introspect, pathUserinfo: m.showUserinfo,
 	pages.POST(pathLogin, m.login)
 	pages.POST(pathConsent, m.decide)
 	pages.POST(pathSwitch, m.switchUser)
 }
+	open.GET(pathUserinfo, m.showUserinfo)
 
 // document mounts a ready answer for GET, HEAD and preflight.
 func (m *Module) document(g *echo.Group, path string, pick func(*Issuer, echo.Context) (document, bool)) {
 	handler := func(c echo.Context) error {
+	e.GET(pathLogout, m.logout)
+	e.POST(pathLogout, m.repeatLogout)
+	e.GET(pathSignedOut, m.showSignedOut)
 		i, err := issuerFrom(c.Request().Context())
 		if err != nil {
 			return err
 		}
 		d, ok := pick(i, c)
+	pages.POST(pathSignOut, m.signOut)
 		if !ok {
 			return bareNotFound(c)
 		}

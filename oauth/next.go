@@ -42,13 +42,14 @@ func next(in Interaction, f facts) (Step, string) {
 	return StepIssue, ""
 }
 
-// mustLoginAgain honours prompt=login and max_age (OpenID Connect Core §3.1.2.1), once per interaction.
+// mustLoginAgain honours prompt=login, max_age and id_token_hint (OpenID Connect Core §3.1.2.1), once per interaction: who
+// then signs in is the user's choice, and the id_token says who it was.
 func mustLoginAgain(in Interaction, f facts) bool {
 	fresh := !in.LoggedInAt.IsZero() && !f.session.AuthTime.Before(in.LoggedInAt.Truncate(time.Second))
 	if fresh {
 		return false
 	}
-	if in.Prompt == promptLogin {
+	if in.Prompt == promptLogin || (in.Subject != "" && in.Subject != f.session.User.ID) {
 		return true
 	}
 	return in.MaxAge >= 0 && f.now.Sub(f.session.AuthTime) > time.Duration(in.MaxAge)*time.Second
@@ -60,5 +61,7 @@ func mustAsk(in Interaction, f facts) bool {
 	if in.Prompt == promptConsent || f.loopbackOnly || f.consent == nil {
 		return true
 	}
-	return slices.ContainsFunc(f.requested, func(s string) bool { return !slices.Contains(f.consent.Scopes, s) })
+	return slices.ContainsFunc(f.requested, func(s string) bool {
+		return !isSilentScope(s) && !slices.Contains(f.consent.Scopes, s)
+	})
 }

@@ -60,6 +60,11 @@ var pageTexts = map[string]pageText{
 		lead:  "It names the app or the way back more than once, so we stopped. Nothing has been shared.",
 		fixes: []ui.Fix{{Icon: "server", Title: appMakerFix, Text: "Send client_id and redirect_uri once each."}},
 	},
+	"logout_contradicts": {
+		title: "This request contradicts itself",
+		lead:  "It names one app and brings the proof of another, so we stopped. You are still signed in.",
+		fixes: []ui.Fix{{Icon: "server", Title: appMakerFix, Text: "client_id must be the client that id_token_hint was issued to."}},
+	},
 	"interaction_expired": {
 		title: "This request has waited too long",
 		lead:  "For your safety a request to connect ends after a while. Nothing has been shared.",

@@ -3,7 +3,6 @@ package oauth
 import (
 	"net/http"
 	"net/url"
-	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -82,7 +81,7 @@ func (m *Module) issue(c echo.Context, i *Issuer, client *clients.Client, in Int
 	answer, err := m.engine.NewAuthorizeResponse(c.Request().Context(), request, &authorizeSession{code: authorizationCode{
 		ConsentID: consent.ID, ClientID: in.ClientID, UserID: session.User.ID, OrgID: session.User.OrganizationID,
 		ResourceID: in.ResourceID, Scopes: allowedOf(consent.Scopes, in.Scopes), RedirectURI: in.RedirectURI,
-		CodeChallenge: in.CodeChallenge, AuthTime: session.AuthTime, GrantEndsAt: i.grantEnd(consent, now),
+		CodeChallenge: in.CodeChallenge, Nonce: in.Nonce, AuthTime: session.AuthTime, GrantEndsAt: i.grantEnd(consent, now),
 	}})
 	if err != nil {
 		return m.redirectProblem(c, i, in.answerTo(), err)
@@ -97,11 +96,7 @@ func (m *Module) issue(c echo.Context, i *Issuer, client *clients.Client, in Int
 // allowedOf returns what the consent allows. A consent covers what was allowed before as well: connecting again never
 // silently takes something away.
 func allowedOf(consented, requested []string) []string {
-	out := slices.Clone(consented)
-	if slices.Contains(requested, scopeOfflineAccess) && !slices.Contains(out, scopeOfflineAccess) {
-		out = append(out, scopeOfflineAccess)
-	}
-	return out
+	return union(consented, silentOf(requested))
 }
 
 // grantEnd is the absolute end of a grant: the duration the user chose, or the environment's limit.

@@ -73,7 +73,7 @@ func (h *refreshGrant) PopulateTokenEndpointResponse(ctx context.Context, r fosi
 	if !ok {
 		return badRequest(codeInvalidScope, "Nothing of what was asked for is granted.")
 	}
-	return i.answerTokens(resp, g, resource, scopes, generation, now)
+	return i.answerTokens(resp, issuance{grant: g, resource: resource, scopes: scopes, generation: generation}, now)
 }
 
 // maxRefreshRounds bounds how often a refresh is judged anew because others were faster. Each round that loses means

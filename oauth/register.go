@@ -23,6 +23,7 @@ type registered struct {
 	ClientName              string   `json:"client_name,omitempty"`
 	ClientURI               string   `json:"client_uri,omitempty"`
 	RedirectURIs            []string `json:"redirect_uris"`
+	PostLogoutRedirectURIs  []string `json:"post_logout_redirect_uris,omitempty"`
 	GrantTypes              []string `json:"grant_types"`
 	ResponseTypes           []string `json:"response_types"`
 	TokenEndpointAuthMethod string   `json:"token_endpoint_auth_method"`
@@ -39,6 +40,10 @@ func (m *Module) createClient(c echo.Context) error {
 	}
 	if !i.Settings.DynamicRegistration {
 		return bareNotFound(c)
+	}
+	if err := m.limitRegistration(c, i); err != nil {
+		writeProblem(w, r, m.log, err)
+		return nil
 	}
 	registration, err := readRegistration(r)
 	if err == nil {
@@ -58,7 +63,7 @@ func (m *Module) createClient(c echo.Context) error {
 		ClientName: registration.ClientName, ClientURI: registration.ClientURI,
 		RedirectURIs: registration.RedirectURIs, GrantTypes: registration.GrantTypes, ResponseTypes: registration.ResponseTypes,
 		TokenEndpointAuthMethod: registration.TokenEndpointAuthMethod, ApplicationType: registration.ApplicationType,
-		Scope: registration.Scope,
+		Scope: registration.Scope, PostLogoutRedirectURIs: registration.PostLogoutRedirectURIs,
 	}
 	if secret != "" {
 		answer.ClientSecretExpiresAt = new(int64)

@@ -1,7 +1,6 @@
 package oauth
 
 import (
-	"encoding/json"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -46,6 +45,9 @@ func (m *Module) revoke(r *http.Request) error {
 	if !ok {
 		return nil
 	}
+	if client.Machine != nil {
+		return m.renewMachine(ctx, i, grantID, client.ID)
+	}
 	return m.store.revokeGrant(ctx, i, grantID, client.ID, "revoked_by_client", m.now())
 }
 
@@ -54,13 +56,6 @@ func (i *Issuer) grantOf(token string) (string, bool) {
 	if grantID, _, ok := i.parseRefreshToken(token); ok {
 		return grantID, true
 	}
-	payload, err := i.Keys.Verify(typeAccessToken, token)
-	if err != nil {
-		return "", false
-	}
-	var claims accessClaims
-	if json.Unmarshal(payload, &claims) != nil || claims.Issuer != i.URL {
-		return "", false
-	}
-	return claims.GrantID, claims.GrantID != ""
+	claims, ok := i.openAccess(token)
+	return claims.GrantID, ok
 }

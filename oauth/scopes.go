@@ -20,9 +20,10 @@ func splitScopes(raw string) []string {
 // maxRequestedScopes bounds what one request can make us look at.
 const maxRequestedScopes = 200
 
-// limitScopes returns what of a request r offers, in r's order: scopes are narrowed, never a reason to fail, because hosts
-// ask for whatever they have read anywhere. Without a request it returns r's baseline. ok is false when something was asked
-// for and nothing is left.
+// limitScopes returns what of a request r offers, in r's order, and after it what of our own scopes was asked for: scopes are
+// narrowed, never a reason to fail, because hosts ask for whatever they have read anywhere. Without a request it returns r's
+// baseline, and so it does when only our own scopes are asked for: some hosts ask for exactly what our metadata lists. ok is
+// false when something was asked for and nothing is left.
 func (r *Resource) limitScopes(requested []string) (scopes []string, ok bool) {
 	if len(requested) == 0 {
 		return r.baseline(), true
@@ -32,12 +33,10 @@ func (r *Resource) limitScopes(requested []string) (scopes []string, ok bool) {
 			scopes = append(scopes, name)
 		}
 	}
-	if slices.Contains(requested, scopeOfflineAccess) {
-		if len(scopes) == 0 {
-			scopes = r.baseline()
-		}
-		scopes = append(scopes, scopeOfflineAccess)
+	if len(scopes) == 0 && slices.ContainsFunc(requested, isOwnScope) {
+		scopes = r.baseline()
 	}
+	scopes = append(scopes, ownScopesOf(requested)...)
 	return scopes, len(scopes) > 0
 }
 
@@ -55,7 +54,7 @@ func (r *Resource) baseline() []string {
 func (r *Resource) stillOffered(granted []string) []string {
 	out := make([]string, 0, len(granted))
 	for _, s := range granted {
-		if _, ok := r.Scopes[s]; ok || s == scopeOfflineAccess {
+		if _, ok := r.scope(s); ok || isSilentScope(s) {
 			out = append(out, s)
 		}
 	}

@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -25,8 +26,12 @@ where c.tenant_id = $1 and c.environment_id = $2 and c.id = $4 and c.revoked_at 
   and c.user_id = $11 and c.client_id = $12 and c.resource_id = $13
 on conflict (tenant_id, environment_id, id) do nothing`
 
-// redeem makes the grant of a code. It returns false when the code was used before or its consent is gone.
-func (s *store) redeem(ctx context.Context, i *Issuer, g grant, consentID string, generation int, now time.Time) (bool, error) {
+// What a client may know of the user is read beside it, as it is now and not as it was when the code was made.
+const selectIdentity = `select email, email_verified, name from users where tenant_id = $1 and environment_id = $2 and id = $3`
+
+// redeem makes the grant of a code and fills in who its user is when the client may know. It returns false when the code was
+// used before or its consent is gone.
+func (s *store) redeem(ctx context.Context, i *Issuer, g *grant, consentID string, generation int, now time.Time) (bool, error) {
 	var idle *time.Time
 	if generation > 0 {
 		end := now.Add(i.Settings.RefreshIdle)
@@ -36,6 +41,17 @@ func (s *store) redeem(ctx context.Context, i *Issuer, g grant, consentID string
 	err := s.db.Pipe(ctx, func(b *pgx.Batch) {
 		b.Queue(redeemCode, i.Scope.TenantID, i.Scope.EnvironmentID, g.ID, consentID, g.Scopes, g.AuthTime, now, g.EndsAt,
 			generation, idle, g.UserID, g.ClientID, g.ResourceID).Exec(affected(&made))
+		if !slices.Contains(g.Scopes, scopeOpenID) {
+			return
+		}
+		b.Queue(selectIdentity, i.Scope.TenantID, i.Scope.EnvironmentID, g.UserID).Query(func(rows pgx.Rows) error {
+			for rows.Next() {
+				if err := rows.Scan(&g.who.Email, &g.who.EmailVerified, &g.who.Name); err != nil {
+					return err
+				}
+			}
+			return rows.Err()
+		})
 	})
 	if err != nil {
 		return false, fmt.Errorf("redeem code: %w", err)
@@ -77,7 +93,8 @@ from users u
 where g.tenant_id = $1 and g.environment_id = $2 and g.id = $3 and g.generation = $4 and g.client_id = $8
   and g.revoked_at is null and g.expires_at > $5 and g.refresh_expires_at > $5 and ($9 = '' or g.resource_id = $9)
   and u.tenant_id = g.tenant_id and u.environment_id = g.environment_id and u.id = g.user_id and u.disabled_at is null
-returning g.user_id, g.client_id, g.resource_id, coalesce(g.organization_id, ''), g.scopes, g.auth_time, g.expires_at`
+returning g.user_id, g.client_id, g.resource_id, coalesce(g.organization_id, ''), g.scopes, g.auth_time, g.expires_at,
+  u.email, u.email_verified, u.name`
 
 func (s *store) rotateRefresh(ctx context.Context, i *Issuer, req refreshRequest, clientID string, now time.Time) (grant, bool, error) {
 	g := grant{ID: req.grantID}
@@ -87,7 +104,8 @@ func (s *store) rotateRefresh(ctx context.Context, i *Issuer, req refreshRequest
 			now.Add(i.Settings.RefreshIdle), clientID, req.resourceID).Query(func(rows pgx.Rows) error {
 			for rows.Next() {
 				rotated = true
-				if err := rows.Scan(&g.UserID, &g.ClientID, &g.ResourceID, &g.OrgID, &g.Scopes, &g.AuthTime, &g.EndsAt); err != nil {
+				if err := rows.Scan(&g.UserID, &g.ClientID, &g.ResourceID, &g.OrgID, &g.Scopes, &g.AuthTime, &g.EndsAt,
+					&g.who.Email, &g.who.EmailVerified, &g.who.Name); err != nil {
 					return err
 				}
 			}
@@ -102,7 +120,8 @@ func (s *store) rotateRefresh(ctx context.Context, i *Issuer, req refreshRequest
 
 // A disabled user's grant reads as revoked.
 const loadRefresh = `select g.user_id, g.client_id, g.resource_id, coalesce(g.organization_id, ''), g.scopes, g.auth_time, g.expires_at,
-  g.generation, g.rotated_at, g.graced, g.recovered, g.recoveries, coalesce(g.revoked_at, u.disabled_at), g.refresh_expires_at
+  g.generation, g.rotated_at, g.graced, g.recovered, g.recoveries, coalesce(g.revoked_at, u.disabled_at), g.refresh_expires_at,
+  u.email, u.email_verified, u.name
 from grants g
 join users u on u.tenant_id = g.tenant_id and u.environment_id = g.environment_id and u.id = g.user_id
 where g.tenant_id = $1 and g.environment_id = $2 and g.id = $3 and g.client_id = $4`
@@ -117,7 +136,8 @@ func (s *store) loadRefresh(ctx context.Context, i *Issuer, grantID, clientID st
 			for rows.Next() {
 				found = true
 				err := rows.Scan(&g.UserID, &g.ClientID, &g.ResourceID, &g.OrgID, &g.Scopes, &g.AuthTime, &g.EndsAt,
-					&st.Generation, &st.RotatedAt, &st.Graced, &st.Recovered, &st.Recoveries, &st.RevokedAt, &st.IdleEndsAt)
+					&st.Generation, &st.RotatedAt, &st.Graced, &st.Recovered, &st.Recoveries, &st.RevokedAt, &st.IdleEndsAt,
+					&g.who.Email, &g.who.EmailVerified, &g.who.Name)
 				if err != nil {
 					return err
 				}

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -41,14 +42,21 @@ type grant struct {
 	Scopes     []string
 	AuthTime   time.Time
 	EndsAt     time.Time
+	who        identity // filled in when the client may know it
 }
+
+// subject is whom a token is about: the user, or the client itself when no user is behind it (RFC 9068 §2.2).
+func (g grant) subject() string { return cmp.Or(g.UserID, g.ClientID) }
 
 // accessToken signs an access token of g for scopes. Nothing is stored for it. It returns the token and its lifetime, which
 // never outlasts the grant.
 func (i *Issuer) accessToken(g grant, r *Resource, scopes []string, now time.Time) (string, time.Duration, error) {
-	lifetime := min(i.Settings.AccessTokenLifetime, g.EndsAt.Sub(now).Truncate(time.Second))
+	lifetime := i.Settings.AccessTokenLifetime
+	if !g.EndsAt.IsZero() { // a machine's grant has no end
+		lifetime = min(lifetime, g.EndsAt.Sub(now).Truncate(time.Second))
+	}
 	claims := accessClaims{
-		Issuer: i.URL, Subject: g.UserID, Audience: r.Identifier(), ExpiresAt: now.Add(lifetime).Unix(), IssuedAt: now.Unix(),
+		Issuer: i.URL, Subject: g.subject(), Audience: r.Identifier(), ExpiresAt: now.Add(lifetime).Unix(), IssuedAt: now.Unix(),
 		ID: secret.NewID("tok"), ClientID: g.ClientID, Scope: strings.Join(scopes, " "), GrantID: g.ID, OrgID: g.OrgID,
 	}
 	if !g.AuthTime.IsZero() {

@@ -28,6 +28,7 @@ const (
 const (
 	GrantAuthorizationCode = "authorization_code"
 	GrantRefreshToken      = "refresh_token"
+	GrantClientCredentials = "client_credentials" // for machine clients only, see Machine
 )
 
 // Client is one OAuth client of an environment.
@@ -42,6 +43,21 @@ type Client struct {
 	SecretHashes [][]byte // SHA-256 of the live secrets; empty for dynamic clients, whose secret is derived
 	CreatedAt    time.Time
 	DisabledAt   *time.Time
+
+	PostLogoutURIs []string // where it may be returned to after a sign-out (OpenID Connect RP-Initiated Logout §3.1)
+	Machine        *Machine // what it may do for itself; nil for clients that act for users
+
+	Keys     Keys      // public keys of a client that authenticates by private_key_jwt
+	Document *Document // where its metadata was read; nil unless Source is SourceMetadataDocument
+}
+
+// Document is what is known of a client's metadata document. Its host is the one thing about such a client that was checked.
+type Document struct {
+	Host    string
+	LogoURI string // empty when there is none we would fetch
+	Digest  []byte // SHA-256 of the document, empty for one that was kept
+
+	CheckedAt time.Time // when the host was last seen to serve it
 }
 
 // Allows reports whether the client may use grant type g.

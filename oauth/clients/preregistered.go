@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/ostiary/ostiary/app/errs"
 	"github.com/ostiary/ostiary/app/secret"
@@ -26,6 +27,10 @@ func (p *Preregistered) Diff(ctx context.Context, files []apply.Client) ([]apply
 	if err != nil {
 		return nil, err
 	}
+	machines, err := p.store.machines(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
 	diffs := make([]apply.ClientDiff, 0, len(files))
 	for _, f := range files {
 		have, ok := known[f.ID]
@@ -36,12 +41,12 @@ func (p *Preregistered) Diff(ctx context.Context, files []apply.Client) ([]apply
 		if have.Source != SourcePreregistered {
 			return nil, errs.New(errs.Conflict, "A client that registered itself already has the id "+f.ID+".")
 		}
-		diffs = append(diffs, apply.ClientDiff{Changed: changesOf(have, f)})
+		diffs = append(diffs, apply.ClientDiff{Changed: changesOf(have, machines[f.ID], f)})
 	}
 	return diffs, nil
 }
 
-func changesOf(have Client, f apply.Client) []string {
+func changesOf(have Client, machine machineRow, f apply.Client) []string {
 	want := clientOf(f)
 	var changed []string
 	for _, part := range []struct {
@@ -53,6 +58,8 @@ func changesOf(have Client, f apply.Client) []string {
 		{"grant types", slices.Equal(have.GrantTypes, want.GrantTypes)},
 		{"authentication", have.AuthMethod == want.AuthMethod},
 		{"secret", f.Secret == "" || hasSecret(have.SecretHashes, f.Secret)},
+		{"addresses after a sign-out", slices.Equal(words(machine.PostLogout), f.PostLogoutRedirectURIs)},
+		{"what it may do for itself", sameMachine(machine, f.Machine)},
 	} {
 		if !part.same {
 			changed = append(changed, part.name)
@@ -80,8 +87,16 @@ func (p *Preregistered) Upsert(ctx context.Context, f apply.Client) (string, err
 			want.SecretHashes = have.SecretHashes
 		}
 	}
-	return made, p.store.Upsert(ctx, want)
+	if err := p.store.Upsert(ctx, want); err != nil {
+		return "", err
+	}
+	if err := p.store.setPostLogout(ctx, f); err != nil {
+		return "", err
+	}
+	return made, p.store.setMachine(ctx, f)
 }
+
+func words(list string) []string { return strings.Fields(list) }
 
 func clientOf(f apply.Client) Client {
 	c := Client{
@@ -90,7 +105,10 @@ func clientOf(f apply.Client) Client {
 	if f.Auth == apply.AuthSecret {
 		c.AuthMethod = AuthSecret
 	}
-	if len(c.GrantTypes) == 0 {
+	switch {
+	case f.Machine != nil:
+		c.GrantTypes = []string{GrantClientCredentials}
+	case len(c.GrantTypes) == 0:
 		c.GrantTypes = []string{GrantAuthorizationCode, GrantRefreshToken}
 	}
 	return c

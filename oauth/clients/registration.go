@@ -16,6 +16,7 @@ type Registration struct {
 	ClientName              string   `json:"client_name"`
 	ClientURI               string   `json:"client_uri"`
 	RedirectURIs            []string `json:"redirect_uris"`
+	PostLogoutRedirectURIs  []string `json:"post_logout_redirect_uris"` // OpenID Connect RP-Initiated Logout §3.1
 	GrantTypes              []string `json:"grant_types"`
 	ResponseTypes           []string `json:"response_types"`
 	TokenEndpointAuthMethod string   `json:"token_endpoint_auth_method"`
@@ -71,6 +72,7 @@ func (r Registration) Normalize() (Registration, error) {
 	if err := r.normalizeGrants(); err != nil {
 		return r, err
 	}
+	r.PostLogoutRedirectURIs = keptPostLogout(r.PostLogoutRedirectURIs)
 	r.ClientName = cleanName(r.ClientName)
 	if ParseRedirect(r.ClientURI).Kind != RedirectWeb {
 		r.ClientURI = ""
@@ -133,6 +135,7 @@ type sealedRegistration struct {
 	Name     string   `json:"n,omitempty"`
 	URI      string   `json:"u,omitempty"`
 	Redirect []string `json:"r"`
+	Logout   []string `json:"l,omitempty"` // where to go after a sign-out
 	Refresh  bool     `json:"f,omitempty"`
 	Secret   bool     `json:"s,omitempty"`
 	Salt     []byte   `json:"x,omitempty"` // makes a secret client's id its own
@@ -160,7 +163,7 @@ func NewDynamic(root []byte, environmentID string) *Dynamic {
 // Errors: *MetadataError when the registration is too large to carry.
 func (d *Dynamic) Issue(r Registration) (*Client, string, error) {
 	sealed := sealedRegistration{
-		Name: r.ClientName, URI: r.ClientURI, Redirect: r.RedirectURIs,
+		Name: r.ClientName, URI: r.ClientURI, Redirect: r.RedirectURIs, Logout: r.PostLogoutRedirectURIs,
 		Refresh: slices.Contains(r.GrantTypes, GrantRefreshToken),
 		Secret:  r.TokenEndpointAuthMethod != methodNone,
 	}
@@ -208,7 +211,7 @@ func (d *Dynamic) Secret(id string) string { return "ocs_" + encode(mac(d.secret
 func (s sealedRegistration) client(id string) *Client {
 	c := &Client{
 		ID: id, Source: SourceDynamic, Name: s.Name, URI: s.URI, RedirectURIs: s.Redirect,
-		GrantTypes: []string{GrantAuthorizationCode}, AuthMethod: AuthNone,
+		GrantTypes: []string{GrantAuthorizationCode}, AuthMethod: AuthNone, PostLogoutURIs: s.Logout,
 	}
 	if s.Refresh {
 		c.GrantTypes = append(c.GrantTypes, GrantRefreshToken)

@@ -29,7 +29,8 @@ from clients where tenant_id = $1 and environment_id = $2 and id = $3`
 
 // clientMetadata is what no query asks for.
 type clientMetadata struct {
-	URI string `json:"client_uri,omitempty"`
+	URI            string   `json:"client_uri,omitempty"`
+	PostLogoutURIs []string `json:"post_logout_redirect_uris,omitempty"`
 }
 
 // Get returns the client of the environment in scope. Errors: errs.NotFound, errs.Unavailable.
@@ -45,11 +46,12 @@ func (s *Store) Get(ctx context.Context, id string) (*Client, error) {
 			return row.Scan(&c.ID, &c.Source, &c.Name, &c.AuthMethod, &c.SecretHashes, &c.RedirectURIs, &c.GrantTypes, &metadata,
 				&c.CreatedAt, &c.DisabledAt)
 		})
+		queueMachine(b, sc, id, &c)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("load client: %w", err)
 	}
-	c.URI = metadata.URI
+	c.URI, c.PostLogoutURIs = metadata.URI, metadata.PostLogoutURIs
 	return &c, nil
 }
 
@@ -77,7 +79,7 @@ on conflict (tenant_id, environment_id, id) do nothing`
 
 // QueueConfirm puts on b the statement that gives a client without a row its row, for the transaction of a first consent.
 func (s *Store) QueueConfirm(b *pgx.Batch, sc scope.Scope, c *Client, now time.Time) error {
-	metadata, err := json.Marshal(clientMetadata{URI: c.URI})
+	metadata, err := json.Marshal(clientMetadata{URI: c.URI, PostLogoutURIs: c.PostLogoutURIs})
 	if err != nil {
 		return fmt.Errorf("confirm client: %w", err)
 	}

@@ -1,0 +1,186 @@
+package clients
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"gorm.io/gorm"
+
+	"github.com/ostiary/ostiary/app/audit"
+	"github.com/ostiary/ostiary/app/errs"
+	"github.com/ostiary/ostiary/app/scope"
+	"github.com/ostiary/ostiary/app/secret"
+	"github.com/ostiary/ostiary/tenants"
+	"github.com/ostiary/ostiary/tenants/apply"
+)
+
+const selectMachine = `select g.id, g.resource_id, g.scopes, g.revoked_at
+from clients c
+join grants g on g.tenant_id = c.tenant_id and g.environment_id = c.environment_id
+  and g.id = c.metadata->>'machine_grant' and g.client_id = c.id
+where c.tenant_id = $1 and c.environment_id = $2 and c.id = $3`
+
+// queueMachine reads what the client with this id may do for itself into c, beside the query that reads the client.
+func queueMachine(b *pgx.Batch, sc scope.Scope, id string, c *Client) {
+	b.Queue(selectMachine, sc.TenantID, sc.EnvironmentID, id).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			c.Machine = &Machine{}
+			if err := rows.Scan(&c.Machine.GrantID, &c.Machine.ResourceID, &c.Machine.Scopes, &c.Machine.RevokedAt); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	})
+}
+
+// machineRow is a client's standing grant and what else a tenant file says that no query asks for.
+type machineRow struct {
+	ClientID   string
+	GrantID    string
+	ResourceID string
+	Identifier string
+	Scopes     string // separated by spaces
+	PostLogout string // the same
+	RevokedAt  *time.Time
+}
+
+const selectMachines = `select c.id as client_id, coalesce(g.id, '') as grant_id, coalesce(g.resource_id, '') as resource_id,
+  coalesce(r.identifier, '') as identifier, coalesce(array_to_string(g.scopes, ' '), '') as scopes, g.revoked_at,
+  coalesce((select string_agg(uri, ' ' order by n) from
+    jsonb_array_elements_text(c.metadata->'post_logout_redirect_uris') with ordinality as l(uri, n)), '') as post_logout
+from clients c
+left join grants g on g.tenant_id = c.tenant_id and g.environment_id = c.environment_id
+  and g.id = c.metadata->>'machine_grant' and g.client_id = c.id
+left join resources r on r.tenant_id = g.tenant_id and r.environment_id = g.environment_id and r.id = g.resource_id
+where c.tenant_id = ? and c.environment_id = ? and c.id in ?`
+
+// machines returns what the clients with these ids may do for themselves, by client id.
+func (s *Store) machines(ctx context.Context, ids []string) (map[string]machineRow, error) {
+	sc, err := scope.From(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var list []machineRow
+	if len(ids) > 0 {
+		err = s.db.InTenant(ctx, func(_ context.Context, tx *gorm.DB) error {
+			return tx.Raw(selectMachines, sc.TenantID, sc.EnvironmentID, ids).Scan(&list).Error
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load machine clients: %w", err)
+	}
+	found := make(map[string]machineRow, len(list))
+	for _, row := range list {
+		found[row.ClientID] = row
+	}
+	return found, nil
+}
+
+// lastDay is where a grant without an end ends: the column knows no infinity that Go can hold.
+func lastDay() time.Time { return time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC) }
+
+const insertMachineGrant = `insert into grants
+  (tenant_id, environment_id, id, client_id, resource_id, scopes, created_at, expires_at, last_used_at)
+values (?, ?, ?, ?, ?, array(select jsonb_array_elements_text(?::jsonb)), ?, ?, ?)`
+
+// setMachine gives the client the standing grant that f describes and ends the one it replaces. A grant that is as f says
+// is left as it is, even when it was revoked: applying a file again never brings back what somebody ended.
+// Errors: errs.Invalid when the environment has no such MCP server.
+func (s *Store) setMachine(ctx context.Context, f apply.Client) error {
+	sc, err := scope.From(ctx)
+	if err != nil {
+		return err
+	}
+	return s.db.InTenant(ctx, func(ctx context.Context, tx *gorm.DB) error {
+		known, err := s.machines(ctx, []string{f.ID})
+		if err != nil {
+			return err
+		}
+		have := known[f.ID]
+		if sameMachine(have, f.Machine) {
+			return nil
+		}
+		now := s.now().UTC()
+		if err := s.endMachine(ctx, tx, sc, have, now); err != nil {
+			return err
+		}
+		grantID := ""
+		if f.Machine != nil {
+			if grantID, err = s.giveMachine(ctx, tx, sc, f, now); err != nil {
+				return err
+			}
+		}
+		return tx.Exec(`update clients set metadata = metadata - 'machine_grant' ||
+			case when ? = '' then '{}' else jsonb_build_object('machine_grant', ?::text) end
+			where tenant_id = ? and environment_id = ? and id = ?`,
+			grantID, grantID, sc.TenantID, sc.EnvironmentID, f.ID).Error
+	})
+}
+
+func (s *Store) giveMachine(ctx context.Context, tx *gorm.DB, sc scope.Scope, f apply.Client, now time.Time) (string, error) {
+	identifier, err := tenants.CanonicalIdentifier(f.Machine.Resource)
+	if err != nil {
+		return "", err
+	}
+	var resourceID string
+	err = tx.Raw(`select id from resources where tenant_id = ? and environment_id = ? and identifier = ?`,
+		sc.TenantID, sc.EnvironmentID, identifier).Scan(&resourceID).Error
+	if err != nil {
+		return "", fmt.Errorf("load MCP server of client %s: %w", f.ID, err)
+	}
+	if resourceID == "" {
+		return "", errs.New(errs.Invalid, "The client "+f.ID+" is for an MCP server that is not here: "+identifier+".")
+	}
+	grantID := secret.NewID("grt")
+	err = tx.Exec(insertMachineGrant, sc.TenantID, sc.EnvironmentID, grantID, f.ID, resourceID, jsonList(f.Machine.Scopes),
+		now, lastDay(), now).Error
+	if err != nil {
+		return "", fmt.Errorf("write grant of client %s: %w", f.ID, err)
+	}
+	return grantID, s.recordMachine(ctx, "grant.given", grantID, map[string]any{
+		"client_id": f.ID, "resource_id": resourceID, "scopes": f.Machine.Scopes,
+	})
+}
+
+func (s *Store) endMachine(ctx context.Context, tx *gorm.DB, sc scope.Scope, have machineRow, now time.Time) error {
+	if have.GrantID == "" || have.RevokedAt != nil {
+		return nil
+	}
+	err := tx.Exec(`update grants set revoked_at = ?, revoked_reason = 'replaced'
+		where tenant_id = ? and environment_id = ? and id = ? and revoked_at is null`,
+		now, sc.TenantID, sc.EnvironmentID, have.GrantID).Error
+	if err != nil {
+		return fmt.Errorf("end grant of client %s: %w", have.ClientID, err)
+	}
+	return s.recordMachine(ctx, "grant.revoked", have.GrantID, map[string]any{"client_id": have.ClientID, "reason": "replaced"})
+}
+
+func (s *Store) recordMachine(ctx context.Context, action, grantID string, detail map[string]any) error {
+	return audit.NewRecorder(audit.Deps{DB: s.db, Now: s.now}).Record(ctx, audit.Event{
+		Action: action, TargetKind: "grant", TargetID: grantID, Detail: detail,
+	})
+}
+
+func sameMachine(have machineRow, want *apply.Machine) bool {
+	if want == nil || have.GrantID == "" {
+		return want == nil && have.GrantID == ""
+	}
+	identifier, err := tenants.CanonicalIdentifier(want.Resource)
+	return err == nil && identifier == have.Identifier && slices.Equal(want.Scopes, words(have.Scopes))
+}
+
+// setPostLogout writes where the client may return to after a sign-out.
+func (s *Store) setPostLogout(ctx context.Context, f apply.Client) error {
+	sc, err := scope.From(ctx)
+	if err != nil {
+		return err
+	}
+	return s.db.InTenant(ctx, func(_ context.Context, tx *gorm.DB) error {
+		return tx.Exec(`update clients set metadata = jsonb_set(metadata, '{post_logout_redirect_uris}', ?::jsonb)
+			where tenant_id = ? and environment_id = ? and id = ?`,
+			jsonList(f.PostLogoutRedirectURIs), sc.TenantID, sc.EnvironmentID, f.ID).Error
+	})
+}
