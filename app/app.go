@@ -72,7 +72,7 @@ func New(ctx context.Context, d Deps) (*App, error) {
 	a.oauth = oauth.New(oauth.Deps{
 		DB: database, Now: d.Now, Logger: d.Logger,
 		Environments: tenants.NewEnvironments(shared), Resources: tenants.NewResources(shared),
-		Users: directory.NewUsers(shared), Keys: a.keys, Clients: a.clients,
+		Users: directory.NewUsers(shared), Keys: a.keys, Clients: a.clients, RateLimit: d.Config.RateLimit,
 	})
 	if a.handler, err = a.routes(d.Storybook); err != nil {
 		database.Close()
@@ -104,8 +104,11 @@ func (a *App) CheckDatabase(ctx context.Context) error {
 	return nil
 }
 
-// Watch follows changes made by any node until ctx ends, dropping cached snapshots.
-func (a *App) Watch(ctx context.Context) { a.db.Listen(ctx, a.oauth.Issuers().Invalidate) }
+// Watch follows what other nodes do until ctx ends: changes, which drop cached snapshots, and shared rate limits.
+func (a *App) Watch(ctx context.Context) {
+	go a.oauth.Run(ctx)
+	a.db.Listen(ctx, a.oauth.Issuers().Invalidate)
+}
 
 // Close releases the database.
 func (a *App) Close() { a.db.Close() }

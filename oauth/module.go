@@ -13,6 +13,7 @@ import (
 	"github.com/ostiary/ostiary/app/scope"
 	"github.com/ostiary/ostiary/oauth/clients"
 	"github.com/ostiary/ostiary/oauth/keys"
+	"github.com/ostiary/ostiary/oauth/ratelimit"
 	"github.com/ostiary/ostiary/tenants"
 	"github.com/ostiary/ostiary/tenants/directory"
 )
@@ -27,6 +28,7 @@ type Deps struct {
 	Users        *directory.Users
 	Keys         *keys.Store
 	Clients      *clients.Store
+	RateLimit    int // token requests per minute of one client, grant type and address; 0 switches limits off
 }
 
 // Module is the authorization server of every issuer.
@@ -39,6 +41,10 @@ type Module struct {
 	now     func() time.Time
 	log     *slog.Logger
 	origins *http.CrossOriginProtection
+
+	limits    *ratelimit.Limiter
+	rateLimit int
+	dead      deadTokens
 }
 
 // New returns the authorization server.
@@ -51,11 +57,15 @@ func New(d Deps) *Module {
 		},
 		engine: newEngine(s, d.Now), store: s, users: d.Users, clients: d.Clients, now: d.Now, log: d.Logger,
 		origins: http.NewCrossOriginProtection(),
+		limits:  ratelimit.New(ratelimit.Deps{DB: d.DB, Now: d.Now, Logger: d.Logger}), rateLimit: d.RateLimit,
 	}
 }
 
 // Issuers returns the snapshots, for invalidation.
 func (m *Module) Issuers() *Issuers { return m.issuers }
+
+// Run shares rate limits with the other nodes until ctx ends.
+func (m *Module) Run(ctx context.Context) { m.limits.Run(ctx) }
 
 // Register mounts the endpoints. Paths are below the issuer URL: app's dispatcher has located the issuer already.
 func (m *Module) Register(e *echo.Echo) {
@@ -70,35 +80,35 @@ func (m *Module) Register(e *echo.Echo) {
 	})
 	for path, handler := range map[string]echo.HandlerFunc{
 		pathToken: m.createToken, pathRegister: m.createClient, pathRevoke: m.revokeToken,
+		pathIntrospect: m.introspect, pathUserinfo: m.showUserinfo,
 	} {
 		open.POST(path, handler)
 		open.OPTIONS(path, preflight)
 	}
+	open.GET(pathUserinfo, m.showUserinfo)
 	// No CORS from here on: these are pages, and what they answer is for the user's eyes.
 	e.GET(pathAuthorize, m.authorize)
 	e.POST(pathAuthorize, m.authorize)
 	e.GET(pathBrand, m.showBrand)
+	e.GET(pathLogout, m.logout)
+	e.POST(pathLogout, m.repeatLogout)
+	e.GET(pathSignedOut, m.showSignedOut)
 	pages := e.Group("", m.sameOrigin)
 	pages.GET(pathInteraction, m.showInteraction)
-		pathIntrospect: m.introspect, pathUserinfo: m.showUserinfo,
 	pages.POST(pathLogin, m.login)
 	pages.POST(pathConsent, m.decide)
 	pages.POST(pathSwitch, m.switchUser)
+	pages.POST(pathSignOut, m.signOut)
 }
-	open.GET(pathUserinfo, m.showUserinfo)
 
 // document mounts a ready answer for GET, HEAD and preflight.
 func (m *Module) document(g *echo.Group, path string, pick func(*Issuer, echo.Context) (document, bool)) {
 	handler := func(c echo.Context) error {
-	e.GET(pathLogout, m.logout)
-	e.POST(pathLogout, m.repeatLogout)
-	e.GET(pathSignedOut, m.showSignedOut)
 		i, err := issuerFrom(c.Request().Context())
 		if err != nil {
 			return err
 		}
 		d, ok := pick(i, c)
-	pages.POST(pathSignOut, m.signOut)
 		if !ok {
 			return bareNotFound(c)
 		}

@@ -15,17 +15,22 @@ func (m *Module) createToken(c echo.Context) error {
 	if err == nil {
 		err = readForm(r)
 	}
+	if err == nil {
+		err = m.limitToken(c, i)
+	}
 	if err != nil {
 		writeProblem(w, r, m.log, err)
 		return nil
 	}
 	access, err := m.engine.NewAccessRequest(ctx, r, &tokenSession{issuer: i})
 	if err != nil {
+		m.rememberDead(r, err)
 		writeProblem(w, r, m.log, err)
 		return nil
 	}
 	answer, err := m.engine.NewAccessResponse(ctx, access)
 	if err != nil {
+		m.rememberDead(r, err)
 		writeProblem(w, r, m.log, err)
 		return nil
 	}

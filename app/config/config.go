@@ -26,6 +26,7 @@ type Config struct {
 	PreviousMasterKeys []string   `env:"PREVIOUS_MASTER_KEYS"`                              // still open what they sealed
 	TrustedProxies     []string   `env:"TRUSTED_PROXIES"`                                   // CIDRs whose X-Forwarded-For is believed
 	LogLevel           slog.Level `env:"LOG_LEVEL" envDefault:"info"`
+	RateLimit          int        `env:"RATE_LIMIT" envDefault:"6000"` // token requests per minute of one client, grant type and address; 0: none
 	DatabaseMaxConns   int32      `env:"DATABASE_MAX_CONNS" envDefault:"20"`
 }
 

@@ -35,6 +35,7 @@ type Stack struct {
 type options struct {
 	logger *slog.Logger
 	tracer db.Tracer
+	rate   int
 	world  []tenanttest.Option
 }
 
@@ -51,6 +52,9 @@ func WithLogger(l *slog.Logger) Option { return func(o *options) { o.logger = l 
 
 // WithTracer sets what observes the server's statements.
 func WithTracer(t db.Tracer) Option { return func(o *options) { o.tracer = t } }
+
+// WithRateLimit bounds token requests per minute; nothing is bounded otherwise.
+func WithRateLimit(perMinute int) Option { return func(o *options) { o.rate = perMinute } }
 
 // New starts a Stack on a database of its own.
 func New(t testing.TB, opts ...Option) *Stack {
@@ -70,7 +74,7 @@ func New(t testing.TB, opts ...Option) *Stack {
 	key := secret.Bytes(secret.KeySize)
 	s.Config = config.Config{
 		URL: s.URL, IssuerPattern: "{url}/i/{environment}", DatabaseURL: s.Cable.URL,
-		MasterKey: base64.StdEncoding.EncodeToString(key), DatabaseMaxConns: 16,
+		MasterKey: base64.StdEncoding.EncodeToString(key), DatabaseMaxConns: 16, RateLimit: o.rate,
 	}
 	ring, err := secret.NewKeyring(key)
 	if err != nil {

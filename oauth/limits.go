@@ -1,0 +1,112 @@
+package oauth
+
+import (
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/ostiary/ostiary/app/secret"
+	"github.com/ostiary/ostiary/oauth/clients"
+	"github.com/ostiary/ostiary/oauth/ratelimit"
+	"github.com/ostiary/ostiary/tenants/attempts"
+)
+
+// An address may use this many times what one client may, since many users can share one; a registration is worth ten token
+// requests.
+const (
+	addressShare      = 5
+	registrationShare = 10
+)
+
+// limitToken bounds token requests per client, grant type and address, and per address. A caller over its bound still hears
+// that its refresh token is dead, so that it stops; everything else is 429.
+func (m *Module) limitToken(c echo.Context, i *Issuer) error {
+	r := c.Request()
+	from := attempts.Network(c.RealIP())
+	what := r.PostForm.Get("grant_type")
+	switch what {
+	case clients.GrantAuthorizationCode, clients.GrantRefreshToken, clients.GrantClientCredentials:
+	default:
+		what = "other"
+	}
+	who := r.PostForm.Get("client_id")
+	if id, _, basic := r.BasicAuth(); basic {
+		who = id
+	}
+	for _, bound := range [...]struct {
+		key   ratelimit.Key
+		limit int
+	}{
+		{ratelimit.Key{Scope: i.Scope, What: what, Who: who, From: from}, m.rateLimit},
+		{ratelimit.Key{Scope: i.Scope, What: "token", From: from}, m.rateLimit * addressShare},
+	} {
+		ok, after := m.limits.Allow(bound.key, bound.limit)
+		if ok {
+			continue
+		}
+		if m.dead.has(r.PostForm.Get("refresh_token"), m.now()) {
+			return errRefreshDead
+		}
+		return tooMany(after)
+	}
+	return nil
+}
+
+// limitRegistration bounds registrations per address.
+func (m *Module) limitRegistration(c echo.Context, i *Issuer) error {
+	key := ratelimit.Key{Scope: i.Scope, What: "register", From: attempts.Network(c.RealIP())}
+	if ok, after := m.limits.Allow(key, m.rateLimit/registrationShare); !ok {
+		return tooMany(after)
+	}
+	return nil
+}
+
+func tooMany(after time.Duration) *problem {
+	return &problem{
+		code: codeUnavailable, description: "Too many requests. Wait, then try again.", status: http.StatusTooManyRequests,
+		retryAfter: strconv.Itoa(int(after/time.Second) + 1),
+	}
+}
+
+// rememberDead notes a refresh token that was refused for good.
+func (m *Module) rememberDead(r *http.Request, err error) {
+	if problemOf(err).code == codeInvalidGrant {
+		m.dead.add(r.PostForm.Get("refresh_token"), m.now())
+	}
+}
+
+// deadTokens remembers refresh tokens that were refused for good, for callers over their bound.
+type deadTokens struct {
+	mu    sync.Mutex
+	until map[string]time.Time // by hash
+}
+
+const (
+	rememberDead  = 10 * time.Minute
+	maxDeadTokens = 50_000
+)
+
+func (d *deadTokens) add(token string, now time.Time) {
+	if token == "" {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.until == nil || len(d.until) >= maxDeadTokens {
+		d.until = map[string]time.Time{}
+	}
+	d.until[string(secret.Hash(token))] = now.Add(rememberDead)
+}
+
+func (d *deadTokens) has(token string, now time.Time) bool {
+	if token == "" {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	until, ok := d.until[string(secret.Hash(token))]
+	return ok && now.Before(until)
+}

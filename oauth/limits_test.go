@@ -1,0 +1,33 @@
+package oauth_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/ostiary/ostiary/app/apptest/host"
+)
+
+func TestLimits_AnswerTooManyAndNeverHideADeadToken(t *testing.T) {
+	t.Parallel()
+	s := host.New(t, host.WithRateLimit(20))
+	c, tokens := connect(t, s)
+	other, theirs := connect(t, s)
+	c.Revoke(t, tokens.Refresh)
+	refused(t, "revoked", c.Refresh(t, tokens.Refresh), 400, "invalid_grant")
+	live := theirs.Refresh
+	var last host.Answer
+	for range 30 {
+		last = other.Refresh(t, live)
+		if last.Status != http.StatusOK {
+			break
+		}
+		live = last.Str("refresh_token")
+	}
+	refused(t, "over the bound", last, 429, "temporarily_unavailable")
+	if last.Header.Get("Retry-After") == "" {
+		t.Error("says not when to come back")
+	}
+	refused(t, "a dead token over the bound", c.Refresh(t, tokens.Refresh), 400, "invalid_grant")
+	post := host.PostJSON(t, c.Issuer+"/register", map[string]any{"redirect_uris": []string{host.Redirect}})
+	refused(t, "registration over its bound", post, 429, "temporarily_unavailable")
+}
