@@ -18,7 +18,9 @@ const (
 func ownScopes() []string { return []string{scopeOpenID, scopeProfile, scopeEmail, scopeOfflineAccess} }
 
 // isOwnScope reports whether a scope is ours and not an MCP server's.
-func isOwnScope(name string) bool { return isSilentScope(name) || name == scopeProfile || name == scopeEmail }
+func isOwnScope(name string) bool {
+	return isSilentScope(name) || name == scopeProfile || name == scopeEmail
+}
 
 // isSilentScope reports whether a scope is granted without a question: openid tells a client no more than its access token
 // does (who the user is by number, when they signed in), and offline_access changes nothing here.

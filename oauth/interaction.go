@@ -23,8 +23,8 @@ type Interaction struct {
 	Prompt        string    `json:"p,omitempty"`
 	LoginHint     string    `json:"lh,omitempty"`
 	Subject       string    `json:"su,omitempty"` // whom the client expects, by its id_token_hint
-	MaxAge        int       `json:"ma"` // seconds; negative when absent
-	Browser       []byte    `json:"b"`  // hash of the browser cookie
+	MaxAge        int       `json:"ma"`           // seconds; negative when absent
+	Browser       []byte    `json:"b"`            // hash of the browser cookie
 	CreatedAt     time.Time `json:"t"`
 	CaseID        string    `json:"id"` // shown on error pages, logged with every step
 
@@ -72,7 +72,7 @@ func (i *Issuer) openInteraction(text string, browser []byte, now time.Time) (In
 		return Interaction{}, errInteraction
 	}
 	if !secret.Equal(in.Browser, browser) {
-		return Interaction{}, errOtherBrowser
+		return Interaction{CaseID: in.CaseID}, errOtherBrowser
 	}
 	if now.After(in.CreatedAt.Add(i.Settings.InteractionLifetime)) {
 		return in, errInteractionExpired

@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ostiary/ostiary/app/apptest/host"
 	"github.com/ostiary/ostiary/tenants/apply"
 )
 
@@ -39,4 +42,15 @@ func claims(t *testing.T, token string) map[string]any {
 func noRegistration(f *apply.File) {
 	off := false
 	f.Environments[0].Settings.DynamicRegistration = &off
+}
+
+// query reads one value as Acme.
+func query(t *testing.T, s *host.Stack, statement string, into any, args ...any) {
+	t.Helper()
+	err := s.DB.Pipe(s.Acme.Context(), func(b *pgx.Batch) {
+		b.Queue(statement, args...).QueryRow(func(row pgx.Row) error { return row.Scan(into) })
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }

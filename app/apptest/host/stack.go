@@ -87,7 +87,9 @@ func New(t testing.TB, opts ...Option) *Stack {
 		}),
 		tenanttest.WithOnEnvironment(func(d tenants.Deps) func(context.Context, *tenants.Environment) error {
 			store := keys.NewStore(keys.Deps{DB: d.DB, Keyring: d.Keyring, Now: d.Now})
-			return func(ctx context.Context, _ *tenants.Environment) error { return store.EnsureActive(ctx, keys.ES256) }
+			return func(ctx context.Context, env *tenants.Environment) error {
+				return store.EnsureActive(ctx, keys.Alg(env.Settings.SigningAlg))
+			}
 		}),
 	}, o.world...)...)
 	s.App, err = app.New(t.Context(), app.Deps{Config: s.Config, Logger: o.logger, Now: s.Clock.Now, Tracer: o.tracer})
