@@ -12,6 +12,7 @@ import (
 	"github.com/ostiary/ostiary/app/secret"
 	"github.com/ostiary/ostiary/dashboard"
 	"github.com/ostiary/ostiary/oauth"
+	"github.com/ostiary/ostiary/oauth/attemptlog"
 	"github.com/ostiary/ostiary/oauth/clients"
 	"github.com/ostiary/ostiary/oauth/keys"
 	"github.com/ostiary/ostiary/tenants"
@@ -30,15 +31,16 @@ type Deps struct {
 
 // App is one process of Ostiary: every service, wired.
 type App struct {
-	config  config.Config
-	log     *slog.Logger
-	now     func() time.Time
-	db      *db.DB
-	oauth   *oauth.Module
-	keys    *keys.Store
-	clients *clients.Store
-	tenants tenants.Deps
-	handler http.Handler
+	config   config.Config
+	log      *slog.Logger
+	now      func() time.Time
+	db       *db.DB
+	attempts *attemptlog.Log
+	oauth    *oauth.Module
+	keys     *keys.Store
+	clients  *clients.Store
+	tenants  tenants.Deps
+	handler  http.Handler
 }
 
 // argon2id with OWASP's first recommendation; two at a time keep 40 MB of memory busy at most.
@@ -65,7 +67,8 @@ func New(ctx context.Context, d Deps) (*App, error) {
 		Passwords: secret.NewPasswords(passwordMemoryKiB, passwordIterations, passwordsAtOnce),
 	}
 	a := &App{
-		config: d.Config, log: d.Logger, now: d.Now, db: database, tenants: shared,
+		attempts: attemptlog.New(attemptlog.Deps{DB: database, Now: d.Now, Logger: d.Logger}),
+		config:   d.Config, log: d.Logger, now: d.Now, db: database, tenants: shared,
 		keys:    keys.NewStore(keys.Deps{DB: database, Keyring: keyring, Now: d.Now}),
 		clients: clients.NewStore(database, d.Now),
 	}
@@ -73,9 +76,10 @@ func New(ctx context.Context, d Deps) (*App, error) {
 		DB: database, Now: d.Now, Logger: d.Logger,
 		Environments: tenants.NewEnvironments(shared), Resources: tenants.NewResources(shared),
 		Users: directory.NewUsers(shared), Keys: a.keys, Clients: a.clients, RateLimit: d.Config.RateLimit,
+		Attempts: a.attempts,
 	})
 	if a.handler, err = a.routes(d.Storybook); err != nil {
-		database.Close()
+		a.Close()
 		return nil, fmt.Errorf("routes: %w", err)
 	}
 	return a, nil
@@ -110,8 +114,17 @@ func (a *App) Watch(ctx context.Context) {
 	a.db.Listen(ctx, a.oauth.Issuers().Invalidate)
 }
 
-// Close releases the database.
-func (a *App) Close() { a.db.Close() }
+// Close writes what is left of the attempt log and releases the database.
+func (a *App) Close() {
+	a.attempts.Close()
+	a.db.Close()
+}
+
+// Attempts returns the attempt log.
+func (a *App) Attempts() *attemptlog.Log { return a.attempts }
+
+// AttemptReader finds connection attempts, for the command line.
+func (a *App) AttemptReader() *attemptlog.Reader { return attemptlog.NewReader(a.db, a.now) }
 
 // Services are the control plane's services, for the command line.
 type Services struct {

@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/ostiary/ostiary/app/errs"
+	"github.com/ostiary/ostiary/app/scope"
 	"github.com/ostiary/ostiary/app/secret"
 	"github.com/ostiary/ostiary/oauth/clients"
 )
@@ -25,16 +26,19 @@ func (m *Module) authorize(c echo.Context) error {
 	if err := r.ParseForm(); err != nil {
 		return pageProblem("request_malformed", err)
 	}
+	attemptOf(r.Context()).facts.ClientID = r.Form.Get("client_id")
 	client, err := knownClient(r, i)
 	if err != nil {
 		return err
 	}
+	attemptOf(r.Context()).asks(client, r.Form.Get("redirect_uri"))
 	back := answerTo{redirectURI: r.Form.Get("redirect_uri"), state: r.Form.Get("state"), hasState: r.Form.Has("state")}
 	in, err := m.newInteraction(r, i)
 	if err != nil {
 		return m.redirectProblem(c, i, back, err)
 	}
 	in.Browser = i.browser(c.Response(), r)
+	m.authorizeStarted(r.Context(), i, client, in)
 	return m.proceed(c, i, client, in)
 }
 
@@ -68,6 +72,7 @@ func knownClient(r *http.Request, i *Issuer) (*clients.Client, error) {
 	case redirectURI == "":
 		return nil, pageProblem("redirect_uri_missing", nil)
 	case !client.MatchRedirect(redirectURI):
+		redirectDiffers(r.Context(), client, redirectURI)
 		return nil, pageProblem("redirect_uri_unknown", nil)
 	}
 	return client, nil
@@ -94,7 +99,7 @@ func (m *Module) newInteraction(r *http.Request, i *Issuer) (Interaction, error)
 		State: form.Get("state"), HasState: form.Has("state"),
 		CodeChallenge: form.Get("code_challenge"), LoginHint: form.Get("login_hint"), MaxAge: -1,
 		Nonce: form.Get("nonce"), Subject: i.hintedSubject(form.Get("id_token_hint")),
-		CreatedAt: m.now().UTC(), CaseID: newCaseID(),
+		CreatedAt: m.now().UTC(), CaseID: scope.CaseID(r.Context()),
 	}
 	if err := checkProtocol(form); err != nil {
 		return in, err
@@ -188,6 +193,7 @@ func (m *Module) redirectProblem(c echo.Context, i *Issuer, back answerTo, err e
 		return err
 	}
 	p.log(c.Request(), m.log)
+	m.authorizeRefused(c.Request(), i, p)
 	parameters := url.Values{"error": {p.code}, "error_description": {p.description}, "iss": {i.URL}}
 	if back.hasState {
 		parameters.Set("state", back.state)

@@ -21,6 +21,7 @@ type authorizationCode struct {
 	CodeChallenge string    `json:"cc"` // kept inside the code: it cannot be dropped on a retry (PKCE downgrade)
 	Nonce         string    `json:"n,omitempty"`
 	AuthTime      time.Time `json:"a"`
+	CaseID        string    `json:"id,omitempty"` // of the attempt, so that the token request belongs to it
 	ExpiresAt     time.Time `json:"x"`
 	GrantEndsAt   time.Time `json:"e"`
 }

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/ostiary/ostiary/app/scope"
 	"github.com/ostiary/ostiary/app/secret"
 	"github.com/ostiary/ostiary/app/web"
+	"github.com/ostiary/ostiary/oauth/attemptlog"
 	"github.com/ostiary/ostiary/oauth/clients"
 	"github.com/ostiary/ostiary/templates/flow"
 	"github.com/ostiary/ostiary/templates/ui"
@@ -38,8 +40,10 @@ func (m *Module) showConsent(c echo.Context, i *Issuer, p consentPage) error {
 	if err != nil {
 		return err
 	}
+	attemptOf(c.Request().Context()).facts.UserID = p.session.User.ID
 	if p.status == 0 {
 		p.status = http.StatusOK
+		m.step(c.Request().Context(), attemptlog.KindConsent, attemptlog.OutcomeWaiting, "", "Consent page shown.")
 	}
 	return web.Render(c, p.status, flow.Consent(i.consentView(p, resource, sealed)))
 }
@@ -73,12 +77,14 @@ func (m *Module) decide(c echo.Context) error {
 			Tone: ui.ToneWarn, What: "You are now signed in as somebody else.",
 			Then: "Nothing was allowed. Check the account below and decide again.",
 		}
+		m.step(r.Context(), attemptlog.KindConsent, attemptlog.OutcomeRefused, "user_switched", "")
 		return m.showConsent(c, i, page)
 	case resource.Revision != in.Revision:
 		page.failed = &ui.Notice{
 			Tone: ui.ToneWarn, What: "The permissions changed while you were reading.",
 			Then: "Nothing was allowed yet. Read them again, then decide.",
 		}
+		m.step(r.Context(), attemptlog.KindConsent, attemptlog.OutcomeRefused, "policy_changed", "")
 		return m.showConsent(c, i, page)
 	case r.PostForm.Get(flow.FieldDecision) != flow.DecisionAllow:
 		return m.showConsent(c, i, page)
@@ -98,6 +104,7 @@ func (m *Module) allow(c echo.Context, i *Issuer, p consentPage, resource *Resou
 		p.failed = &ui.Notice{
 			Tone: ui.ToneWarn, What: "Nothing is ticked.", Then: "Tick at least one permission, or choose Cancel.",
 		}
+		m.step(r.Context(), attemptlog.KindConsent, attemptlog.OutcomeRefused, "nothing_ticked", "")
 		return m.showConsent(c, i, p)
 	}
 	lasts := chosenDuration(r.PostForm.Get(flow.FieldDuration), p.in.RedirectURI)
@@ -113,6 +120,7 @@ func (m *Module) allow(c echo.Context, i *Issuer, p consentPage, resource *Resou
 	if err := m.store.recordConsent(ctx, m.clients, i, consent, now); err != nil {
 		return err
 	}
+	m.step(ctx, attemptlog.KindConsent, attemptlog.OutcomeOK, "", fmt.Sprintf("Allowed %d of %s.", len(chosen), countOf(len(asked), "permission")))
 	return m.issue(c, i, p.client, p.in, p.session, consent.Consent)
 }
 

@@ -26,6 +26,7 @@ type Issuer struct {
 	codes         *secret.Sealer // authorization codes
 	interactions  *secret.Sealer // pending authorization requests
 	refreshKey    []byte         // MAC key of refresh tokens
+	attemptKey    []byte         // hashes the addresses in the attempt log
 	basePath      string         // path of the issuer URL, empty for a host of its own
 	cookiePath    string
 	secureCookies bool

@@ -187,6 +187,7 @@ func (s *Issuers) assemble(sc scope.Scope, env *tenants.Environment, published [
 		codes:         secret.NewSealer(env.Secret, "ostiary authorization code"),
 		interactions:  secret.NewSealer(env.Secret, "ostiary interaction"),
 		refreshKey:    secret.Derive(env.Secret, "ostiary refresh token"),
+		attemptKey:    secret.Derive(env.Secret, "ostiary attempt log"),
 		basePath:      u.Path,
 		cookiePath:    u.Path + "/",
 		secureCookies: u.Scheme == "https",

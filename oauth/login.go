@@ -9,6 +9,7 @@ import (
 	"github.com/ostiary/ostiary/app/errs"
 	"github.com/ostiary/ostiary/app/scope"
 	"github.com/ostiary/ostiary/app/web"
+	"github.com/ostiary/ostiary/oauth/attemptlog"
 	"github.com/ostiary/ostiary/oauth/clients"
 	"github.com/ostiary/ostiary/templates/flow"
 	"github.com/ostiary/ostiary/templates/ui"
@@ -37,6 +38,7 @@ func (m *Module) showLogin(c echo.Context, i *Issuer, client *clients.Client, in
 	}
 	if form.status == 0 {
 		form.status = http.StatusOK
+		m.step(c.Request().Context(), attemptlog.KindLogin, attemptlog.OutcomeWaiting, "", "Sign-in page shown.")
 	}
 	return web.Render(c, form.status, flow.Login(view))
 }
@@ -64,6 +66,8 @@ func (m *Module) login(c echo.Context) error {
 		return err
 	}
 	i.setCookie(c.Response(), cookieSession, token, i.Settings.SessionAbsolute)
+	attemptOf(ctx).facts.UserID = user.ID
+	m.step(ctx, attemptlog.KindLogin, attemptlog.OutcomeOK, "", "Signed in with e-mail and password.")
 	in.LoggedInAt = m.now().UTC()
 	location, err := i.resumeURL(in)
 	if err != nil {
@@ -73,18 +77,19 @@ func (m *Module) login(c echo.Context) error {
 }
 
 func (m *Module) loginFailed(c echo.Context, i *Issuer, client *clients.Client, in Interaction, email string, err error) error {
-	form := loginForm{email: email, status: http.StatusUnprocessableEntity}
+	form, reason := loginForm{email: email, status: http.StatusUnprocessableEntity}, "password_wrong"
 	switch errs.KindOf(err) {
 	case errs.Unauthenticated, errs.Invalid:
 		form.failed = &ui.Notice{Tone: ui.ToneDanger, What: "That e-mail and password do not match.", Then: "Check both and try again."}
 	case errs.RateLimited:
-		form.status = http.StatusTooManyRequests
+		form.status, reason = http.StatusTooManyRequests, "too_many_attempts"
 		form.failed = &ui.Notice{Tone: ui.ToneWarn, What: "Too many attempts.", Then: "Wait a few minutes, then try again. Your request waits for you."}
 		c.Response().Header().Set("Retry-After", "300")
 	default:
 		return err
 	}
-	m.log.InfoContext(c.Request().Context(), "sign-in refused", "case", in.CaseID, "reason", errs.KindOf(err).String())
+	m.log.InfoContext(c.Request().Context(), "sign-in refused", "reason", errs.KindOf(err).String())
+	m.step(c.Request().Context(), attemptlog.KindLogin, attemptlog.OutcomeRefused, reason, "")
 	return m.showLogin(c, i, client, in, form)
 }
 

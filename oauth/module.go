@@ -11,6 +11,7 @@ import (
 
 	"github.com/ostiary/ostiary/app/db"
 	"github.com/ostiary/ostiary/app/scope"
+	"github.com/ostiary/ostiary/oauth/attemptlog"
 	"github.com/ostiary/ostiary/oauth/clients"
 	"github.com/ostiary/ostiary/oauth/keys"
 	"github.com/ostiary/ostiary/oauth/ratelimit"
@@ -28,6 +29,7 @@ type Deps struct {
 	Users        *directory.Users
 	Keys         *keys.Store
 	Clients      *clients.Store
+	Attempts     *attemptlog.Log
 	RateLimit    int // token requests per minute of one client, grant type and address; 0 switches limits off
 }
 
@@ -42,6 +44,7 @@ type Module struct {
 	log     *slog.Logger
 	origins *http.CrossOriginProtection
 
+	attempts  *attemptlog.Log
 	limits    *ratelimit.Limiter
 	rateLimit int
 	dead      deadTokens
@@ -56,8 +59,8 @@ func New(d Deps) *Module {
 			now: d.Now, log: d.Logger, byURL: map[string]*cachedIssuer{},
 		},
 		engine: newEngine(s, d.Now), store: s, users: d.Users, clients: d.Clients, now: d.Now, log: d.Logger,
-		origins: http.NewCrossOriginProtection(),
-		limits:  ratelimit.New(ratelimit.Deps{DB: d.DB, Now: d.Now, Logger: d.Logger}), rateLimit: d.RateLimit,
+		origins: http.NewCrossOriginProtection(), attempts: d.Attempts,
+		limits: ratelimit.New(ratelimit.Deps{DB: d.DB, Now: d.Now, Logger: d.Logger}), rateLimit: d.RateLimit,
 	}
 }
 
@@ -71,7 +74,10 @@ func (m *Module) Run(ctx context.Context) { m.limits.Run(ctx) }
 func (m *Module) Register(e *echo.Echo) {
 	open := e.Group("", allowAnyOrigin)
 	for _, path := range [...]string{pathMetadata, pathOpenID} {
-		m.document(open, path, func(i *Issuer, _ echo.Context) (document, bool) { return i.metadata, true })
+		m.document(open, path, func(i *Issuer, c echo.Context) (document, bool) {
+			m.metadataRead(c, i)
+			return i.metadata, true
+		})
 	}
 	m.document(open, pathJWKS, func(i *Issuer, _ echo.Context) (document, bool) { return i.jwks, true })
 	m.document(open, pathPolicy, func(i *Issuer, c echo.Context) (document, bool) {
@@ -87,13 +93,13 @@ func (m *Module) Register(e *echo.Echo) {
 	}
 	open.GET(pathUserinfo, m.showUserinfo)
 	// No CORS from here on: these are pages, and what they answer is for the user's eyes.
-	e.GET(pathAuthorize, m.authorize)
-	e.POST(pathAuthorize, m.authorize)
+	e.GET(pathAuthorize, m.authorize, m.attempted)
+	e.POST(pathAuthorize, m.authorize, m.attempted)
 	e.GET(pathBrand, m.showBrand)
 	e.GET(pathLogout, m.logout)
 	e.POST(pathLogout, m.repeatLogout)
 	e.GET(pathSignedOut, m.showSignedOut)
-	pages := e.Group("", m.sameOrigin)
+	pages := e.Group("", m.attempted, m.sameOrigin)
 	pages.GET(pathInteraction, m.showInteraction)
 	pages.POST(pathLogin, m.login)
 	pages.POST(pathConsent, m.decide)

@@ -8,7 +8,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/ostiary/ostiary/app/errs"
-	"github.com/ostiary/ostiary/app/scope"
 	"github.com/ostiary/ostiary/app/web"
 	"github.com/ostiary/ostiary/templates/flow"
 	"github.com/ostiary/ostiary/templates/layout"
@@ -133,13 +132,14 @@ func (m *Module) HandleError(err error, c echo.Context) {
 		return
 	}
 	status, text := web.Status(err), textFor(err)
+	m.pageRefused(ctx, r.URL.Path, status, err)
 	if status >= http.StatusInternalServerError {
 		m.log.ErrorContext(ctx, "issuer page failed", "endpoint", r.URL.Path, "error", err)
 	} else {
 		m.log.InfoContext(ctx, "issuer page refused", "endpoint", r.URL.Path, "reason", codeOf(err))
 	}
 	view := flow.ErrorView{
-		Branding: i.branding(), Title: text.title, Lead: text.lead, Fixes: text.fixes, CaseID: scope.RequestID(ctx),
+		Branding: i.branding(), Title: text.title, Lead: text.lead, Fixes: text.fixes, CaseID: shownCase(ctx),
 		When: m.now().UTC().Format("2 Jan 2006, 15:04 UTC"), Support: i.support(),
 	}
 	if renderErr := web.Render(c, status, flow.Error(view)); renderErr != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/ory/fosite"
 
 	"github.com/ostiary/ostiary/app/errs"
+	"github.com/ostiary/ostiary/oauth/attemptlog"
 	"github.com/ostiary/ostiary/oauth/clients"
 )
 
@@ -51,12 +52,16 @@ func (m *Module) interaction(c echo.Context, sealed string) (*Issuer, *clients.C
 		return nil, nil, Interaction{}, err
 	}
 	in, err := i.openInteraction(sealed, i.knownBrowser(r), m.now())
+	attemptOf(r.Context()).resumes(r.Context(), in)
 	if err != nil {
 		return nil, nil, Interaction{}, err
 	}
 	client, err := i.Clients.Get(r.Context(), in.ClientID)
 	if errs.Is(err, errs.NotFound) || (err == nil && !client.MatchRedirect(in.RedirectURI)) {
 		return nil, nil, Interaction{}, pageProblem("client_unknown", err)
+	}
+	if err == nil {
+		attemptOf(r.Context()).asks(client, in.RedirectURI)
 	}
 	return i, client, in, err
 }
@@ -82,10 +87,13 @@ func (m *Module) issue(c echo.Context, i *Issuer, client *clients.Client, in Int
 		ConsentID: consent.ID, ClientID: in.ClientID, UserID: session.User.ID, OrgID: session.User.OrganizationID,
 		ResourceID: in.ResourceID, Scopes: allowedOf(consent.Scopes, in.Scopes), RedirectURI: in.RedirectURI,
 		CodeChallenge: in.CodeChallenge, Nonce: in.Nonce, AuthTime: session.AuthTime, GrantEndsAt: i.grantEnd(consent, now),
+		CaseID: in.CaseID,
 	}})
 	if err != nil {
 		return m.redirectProblem(c, i, in.answerTo(), err)
 	}
+	attemptOf(c.Request().Context()).facts.UserID = session.User.ID
+	m.step(c.Request().Context(), attemptlog.KindCode, attemptlog.OutcomeOK, "", "Sent back to the app.")
 	parameters := answer.GetParameters()
 	if in.HasState {
 		parameters.Set("state", in.State)
@@ -114,7 +122,8 @@ func (m *Module) deny(c echo.Context, i *Issuer, in Interaction) error {
 	if in.HasState {
 		parameters.Set("state", in.State)
 	}
-	m.log.InfoContext(c.Request().Context(), "user denied a request", "case", in.CaseID)
+	m.log.InfoContext(c.Request().Context(), "user denied a request")
+	m.step(c.Request().Context(), attemptlog.KindConsent, attemptlog.OutcomeRefused, "denied", "")
 	return redirectBack(c, redirectURL(in.RedirectURI, parameters))
 }
 

@@ -39,6 +39,7 @@ func (m *Module) createClient(c echo.Context) error {
 		return err
 	}
 	if !i.Settings.DynamicRegistration {
+		m.clientRefused(c, i, clients.Registration{}, badRequest("registration_off", ""))
 		return bareNotFound(c)
 	}
 	if err := m.limitRegistration(c, i); err != nil {
@@ -50,6 +51,7 @@ func (m *Module) createClient(c echo.Context) error {
 		registration, err = registration.Normalize()
 	}
 	if err != nil {
+		m.clientRefused(c, i, registration, registrationProblem(err))
 		writeProblem(w, r, m.log, registrationProblem(err))
 		return nil
 	}
@@ -58,6 +60,7 @@ func (m *Module) createClient(c echo.Context) error {
 		writeProblem(w, r, m.log, registrationProblem(err))
 		return nil
 	}
+	m.clientRegistered(c, i, client)
 	answer := registered{
 		ClientID: client.ID, ClientIDIssuedAt: m.now().Unix(), ClientSecret: secret,
 		ClientName: registration.ClientName, ClientURI: registration.ClientURI,

@@ -11,7 +11,11 @@ import (
 // database being away is not.
 func (m *Module) revokeToken(c echo.Context) error {
 	r, w := c.Request(), c.Response()
-	if err := m.revoke(r); err != nil {
+	err := m.revoke(r)
+	if i, issuerErr := issuerFrom(r.Context()); issuerErr == nil {
+		m.tokenRevoked(c, i, err)
+	}
+	if err != nil {
 		writeProblem(w, r, m.log, err)
 		return nil
 	}

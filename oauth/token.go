@@ -18,22 +18,27 @@ func (m *Module) createToken(c echo.Context) error {
 	if err == nil {
 		err = m.limitToken(c, i)
 	}
+	session := &tokenSession{issuer: i}
 	if err != nil {
+		m.tokenRefused(c, i, session, err)
 		writeProblem(w, r, m.log, err)
 		return nil
 	}
-	access, err := m.engine.NewAccessRequest(ctx, r, &tokenSession{issuer: i})
+	access, err := m.engine.NewAccessRequest(ctx, r, session)
 	if err != nil {
+		m.tokenRefused(c, i, session, err)
 		m.rememberDead(r, err)
 		writeProblem(w, r, m.log, err)
 		return nil
 	}
 	answer, err := m.engine.NewAccessResponse(ctx, access)
 	if err != nil {
+		m.tokenRefused(c, i, session, err)
 		m.rememberDead(r, err)
 		writeProblem(w, r, m.log, err)
 		return nil
 	}
+	m.tokenIssued(c, i, session)
 	h := w.Header()
 	h.Set("Content-Type", jsonType)
 	h.Set("Cache-Control", "no-store") // RFC 6749 §5.1

@@ -18,6 +18,9 @@ func (h scopeHandler) Handle(ctx context.Context, r slog.Record) error {
 			r.AddAttrs(slog.String("environment", s.EnvironmentID))
 		}
 	}
+	if id := scope.CaseID(ctx); id != "" {
+		r.AddAttrs(slog.String("case", id))
+	}
 	if id := scope.RequestID(ctx); id != "" {
 		r.AddAttrs(slog.String("request", id))
 	}
