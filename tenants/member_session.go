@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ostiary/ostiary/app/audit"
+	"github.com/ostiary/ostiary/app/db"
 	"github.com/ostiary/ostiary/app/errs"
 	"github.com/ostiary/ostiary/app/scope"
 	"github.com/ostiary/ostiary/app/secret"
@@ -60,6 +61,11 @@ func (s *MemberSessions) End(ctx context.Context, value string) error {
 		ctx = scope.WithActor(ctx, scope.Actor{Kind: scope.ActorMember, ID: memberID})
 		return s.audit.Record(ctx, audit.Event{Action: "member.signed_out", TargetKind: "member", TargetID: memberID})
 	})
+}
+
+// Sweep deletes the ended sessions of the tenant in ctx and returns how many. A job calls it. Errors: errs.Unavailable.
+func (s *MemberSessions) Sweep(ctx context.Context) (int, error) {
+	return s.deps.DB.Sweep(ctx, db.Expired{Table: "member_sessions", Column: "expires_at", Before: s.now()})
 }
 
 func signedOut() error { return errs.New(errs.Unauthenticated, "Sign in to continue.") }

@@ -20,7 +20,7 @@ type memberSessionRow struct {
 
 func (memberSessionRow) TableName() string { return "member_sessions" }
 
-// insertMemberSession also clears away the member's ended sessions, so that the table needs no job of its own.
+// insertMemberSession also clears away the member's ended sessions; Sweep does it for those who never come back.
 func (s *MemberSessions) insertMemberSession(ctx context.Context, m Member, hash []byte, now, expires time.Time) error {
 	return s.tx(ctx, func(tx *gorm.DB) error {
 		err := tx.Exec(`delete from member_sessions where tenant_id = ? and member_id = ? and expires_at <= ?`,

@@ -169,13 +169,13 @@ func TestCounter_TenantsAreCountedApart(t *testing.T) {
 	if err := c.Succeeded(w.Neighbour.Context(), a, start); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Sweep(w.Neighbour.Context(), start.Add(2*attempts.Window)); err != nil {
+	if _, err := c.Sweep(w.Neighbour.Context(), start.Add(2*attempts.Window)); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Count(w.Acme.Context(), a, start); !errs.Is(err, errs.RateLimited) {
 		t.Errorf("the neighbour forgave Acme's attempts: %v", err)
 	}
-	if err := c.Sweep(w.Acme.Context(), start.Add(2*attempts.Window)); err != nil {
+	if _, err := c.Sweep(w.Acme.Context(), start.Add(2*attempts.Window)); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Count(w.Acme.Context(), a, start); err != nil {

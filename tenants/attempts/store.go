@@ -69,14 +69,7 @@ func (c *Counter) Succeeded(ctx context.Context, a Attempt, now time.Time) error
 	})
 }
 
-// Sweep deletes the counters of the tenant in ctx from windows that ended. A job calls it.
-func (c *Counter) Sweep(ctx context.Context, now time.Time) error {
-	s, err := scope.From(ctx)
-	if err != nil {
-		return err
-	}
-	return c.db.InTenant(ctx, func(_ context.Context, tx *gorm.DB) error {
-		return tx.Exec(`delete from rate_counters where tenant_id = ? and window_start < ?`,
-			s.TenantID, windowStart(now)).Error
-	})
+// Sweep deletes the counters of the tenant in ctx from windows that ended, and returns how many. A job calls it.
+func (c *Counter) Sweep(ctx context.Context, now time.Time) (int, error) {
+	return c.db.Sweep(ctx, db.Expired{Table: "rate_counters", Column: "window_start", Before: windowStart(now)})
 }
