@@ -16,7 +16,6 @@ type eventFilter struct {
 	list  *listFilter
 	event []byte // the event so far, as it came
 	line  int    // where its current line begins
-	begun bool   // the first line of the stream has been read
 	cr    bool   // the last byte was a carriage return that ended a line; a line feed may still belong to it
 	sent  bool   // that line has already gone on
 	drop  bool   // and in another form, so the line feed must not follow it
@@ -65,10 +64,6 @@ func (f *eventFilter) feed(p []byte) ([]byte, error) {
 // endLine closes the current line. blank says that it ends the event, comment that it is all there is so far.
 func (f *eventFilter) endLine() (blank, comment bool) {
 	text := f.event[f.line : len(f.event)-1]
-	if !f.begun {
-		f.begun = true
-		text = bytes.TrimPrefix(text, []byte("\ufeff"))
-	}
 	comment = f.line == 0 && len(text) > 0 && text[0] == ':'
 	f.line = len(f.event)
 	return len(text) == 0, comment
@@ -130,7 +125,7 @@ func rewritten(lines [][]byte, data []byte) []byte {
 
 // splitLines returns the non-empty lines of an event without their ends.
 func splitLines(event []byte) [][]byte {
-	event = bytes.TrimPrefix(event, []byte("\ufeff"))
+	event = bytes.TrimPrefix(event, []byte("\ufeff")) // the stream may begin with one
 	return bytes.FieldsFunc(event, func(r rune) bool { return r == '\n' || r == '\r' })
 }
 

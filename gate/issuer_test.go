@@ -15,6 +15,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -392,11 +393,11 @@ func (w *world) call(t testing.TB, method, path, token, body string, headers ...
 		req.Header.Set("Content-Type", "application/json")
 		req.Header.Set("Accept", "application/json, text/event-stream")
 	}
+	if slices.ContainsFunc(headers, func(h string) bool { return strings.HasPrefix(h, "Content-Type: ") }) {
+		req.Header.Del("Content-Type")
+	}
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")
-		if strings.EqualFold(name, "Content-Type") {
-			req.Header.Del(name)
-		}
 		req.Header[name] = append(req.Header[name], value)
 	}
 	return send(t, http.DefaultClient, req)
