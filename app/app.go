@@ -27,6 +27,9 @@ type Deps struct {
 	Tracer db.Tracer // counts statements, for the benchmarks
 
 	Storybook bool // serves every page state at /storybook/, for development
+
+	// ClientDocuments answer for clients' metadata documents in place of their hosts, by URL; for development and tests.
+	ClientDocuments map[string][]byte
 }
 
 // App is one process of Ostiary: every service, wired.
@@ -56,6 +59,10 @@ func New(ctx context.Context, d Deps) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
+	documents, err := clientDocuments(d)
+	if err != nil {
+		return nil, err
+	}
 	database, err := db.Open(ctx, db.Options{
 		URL: d.Config.DatabaseURL, MaxConns: d.Config.DatabaseMaxConns, Logger: d.Logger, Now: d.Now, Tracer: d.Tracer,
 	})
@@ -75,7 +82,7 @@ func New(ctx context.Context, d Deps) (*App, error) {
 	a.oauth = oauth.New(oauth.Deps{
 		DB: database, Now: d.Now, Logger: d.Logger,
 		Environments: tenants.NewEnvironments(shared), Resources: tenants.NewResources(shared),
-		Users: directory.NewUsers(shared), Keys: a.keys, Clients: a.clients, RateLimit: d.Config.RateLimit,
+		Users: directory.NewUsers(shared), Keys: a.keys, Clients: a.clients, Documents: documents, RateLimit: d.Config.RateLimit,
 		Attempts: a.attempts,
 	})
 	if a.handler, err = a.routes(d.Storybook); err != nil {
@@ -83,6 +90,14 @@ func New(ctx context.Context, d Deps) (*App, error) {
 		return nil, fmt.Errorf("routes: %w", err)
 	}
 	return a, nil
+}
+
+func clientDocuments(d Deps) (*clients.Documents, error) {
+	hosts, err := clients.LoadHosts()
+	if err != nil {
+		return nil, err
+	}
+	return clients.NewDocuments(clients.DocumentsDeps{Now: d.Now, Logger: d.Logger, Hosts: hosts, Overrides: d.ClientDocuments})
 }
 
 func (a *App) dashboardDeps() dashboard.Deps {

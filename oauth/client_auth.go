@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 
@@ -32,11 +33,12 @@ func authenticateClient(ctx context.Context, r *http.Request, form url.Values) (
 type clientCredentials struct {
 	id, secret string
 	basic      bool
+	assertion  *clients.Assertion // in place of a secret; it names the client itself
 }
 
 func readCredentials(r *http.Request, form url.Values) (clientCredentials, error) {
 	if form.Has("client_assertion") || form.Has("client_assertion_type") {
-		return clientCredentials{}, &problem{code: codeInvalidClient, description: "Client assertions are not offered.", status: http.StatusUnauthorized}
+		return readAssertion(r, form)
 	}
 	body := clientCredentials{id: form.Get("client_id"), secret: form.Get("client_secret")}
 	rawID, rawSecret, basic := r.BasicAuth()
@@ -58,6 +60,28 @@ func readCredentials(r *http.Request, form url.Values) (clientCredentials, error
 	return clientCredentials{id: id, secret: password, basic: true}, nil
 }
 
+// readAssertion reads a client assertion (RFC 7521 §4.2, RFC 7523 §2.2). client_id may be left out: the assertion has it.
+func readAssertion(r *http.Request, form url.Values) (clientCredentials, error) {
+	switch {
+	case form.Get("client_assertion_type") != clients.AssertionType:
+		return clientCredentials{}, badAssertion("client_assertion_type must be " + clients.AssertionType + ".")
+	case r.Header.Get("Authorization") != "" || form.Get("client_secret") != "":
+		return clientCredentials{}, badRequest(codeInvalidRequest, "The client authenticated in two ways at once.")
+	}
+	assertion, err := clients.ParseAssertion(form.Get("client_assertion"))
+	if err != nil {
+		return clientCredentials{}, badAssertion(err.Error())
+	}
+	if id := form.Get("client_id"); id != "" && id != assertion.ClientID() {
+		return clientCredentials{}, badAssertion("client_id is not the one the assertion is about.")
+	}
+	return clientCredentials{id: assertion.ClientID(), assertion: assertion}, nil
+}
+
+func badAssertion(description string) *problem {
+	return &problem{code: codeInvalidClient, description: description, status: http.StatusUnauthorized}
+}
+
 // authenticate returns the client the credentials prove. Unknown clients and wrong secrets look the same.
 func (i *Issuer) authenticate(ctx context.Context, c clientCredentials) (*clients.Client, error) {
 	refused := &problem{
@@ -67,7 +91,7 @@ func (i *Issuer) authenticate(ctx context.Context, c clientCredentials) (*client
 	if c.id == "" {
 		return nil, refused
 	}
-	client, err := i.Clients.Get(ctx, c.id)
+	client, err := i.Clients.GetConfirmed(ctx, c.id)
 	if errs.Is(err, errs.NotFound) {
 		return nil, refused
 	}
@@ -76,15 +100,32 @@ func (i *Issuer) authenticate(ctx context.Context, c clientCredentials) (*client
 	}
 	switch client.AuthMethod {
 	case clients.AuthNone:
-		if c.secret != "" {
-			return nil, refused
+		if c.secret == "" && c.assertion == nil {
+			return client, nil
 		}
-		return client, nil
 	case clients.AuthSecret:
 		if i.Clients.VerifySecret(client, c.secret) {
 			return client, nil
 		}
 	case clients.AuthPrivateKeyJWT:
+		if c.assertion == nil {
+			return nil, refused
+		}
+		return i.verifyAssertion(ctx, client, c.assertion)
 	}
 	return nil, refused
+}
+
+// verifyAssertion says what is wrong with an assertion: whoever sent it signed it, and nobody else can read the answer.
+func (i *Issuer) verifyAssertion(ctx context.Context, client *clients.Client, a *clients.Assertion) (*clients.Client, error) {
+	err := i.Clients.VerifyAssertion(ctx, client, a, []string{i.URL, i.endpoint(pathToken)})
+	switch {
+	case err == nil:
+		return client, nil
+	case errors.Is(err, clients.ErrAssertion):
+		return nil, badAssertion(err.Error())
+	case errs.Is(err, errs.NotFound):
+		return nil, badAssertion("The client's keys cannot be used.")
+	}
+	return nil, err
 }

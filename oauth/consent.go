@@ -3,7 +3,6 @@ package oauth
 import (
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"time"
 
@@ -58,7 +57,7 @@ func (m *Module) decide(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	session, consent, err := m.store.who(r.Context(), i, i.sessionToken(r), in.ClientID, in.ResourceID)
+	session, consent, err := m.store.who(r.Context(), i, i.sessionToken(r), in)
 	if err != nil {
 		return err
 	}
@@ -127,7 +126,7 @@ func (m *Module) allow(c echo.Context, i *Issuer, p consentPage, resource *Resou
 // offer splits what is requested into what the page asks and what it only says was allowed before. A client nobody can
 // authenticate is asked everything again.
 func (p consentPage) offer(r *Resource) (asked, kept []string) {
-	if p.consent != nil && !p.client.LoopbackOnly() {
+	if p.consent != nil && !clients.StaysLocal(p.in.RedirectURI) {
 		kept = r.stillOffered(p.consent.Scopes)
 	}
 	for _, s := range p.in.Scopes {
@@ -181,12 +180,12 @@ func chosenScopes(r *Resource, asked []string, c choice) []string {
 }
 
 // chosenDuration returns how long the user allows it. An app nobody can verify gets no permission without an end.
-func chosenDuration(value string, client *clients.Client) string {
+func chosenDuration(value, redirectURI string) string {
 	switch value {
 	case flow.DurationHour, flow.DurationMonth:
 		return value
 	case flow.DurationRevoke:
-		if !client.LoopbackOnly() {
+		if !clients.StaysLocal(redirectURI) {
 			return value
 		}
 	}
@@ -233,10 +232,7 @@ type receiptLine struct {
 }
 
 func receiptOf(r *Resource, asked, chosen []string, in Interaction) receipt {
-	out := receipt{CaseID: in.CaseID}
-	if u, err := url.Parse(in.RedirectURI); err == nil {
-		out.RedirectTo = u.Scheme + "://" + u.Host
-	}
+	out := receipt{CaseID: in.CaseID, RedirectTo: originOf(in.RedirectURI)}
 	for _, name := range asked {
 		s, _ := r.scope(name)
 		out.Shown = append(out.Shown, receiptLine{

@@ -31,7 +31,7 @@ func (i *Issuer) consentView(p consentPage, r *Resource, sealed string) flow.Con
 		Groups:       groupsOf(r, asked, len(r.onlyScopes(kept)) > 0),
 		NoPreset:     len(asked) < 3,
 		NoGroups:     "This app asks for nothing that can be allowed here. Choose Cancel to go back.",
-		Durations:    durationsFor(p.client),
+		Durations:    durationsFor(p.in.RedirectURI),
 		Return:       returnTo(redirect),
 		Footnote:     "Did not start this? Choose Cancel. Nothing is shared.",
 	}
@@ -90,12 +90,12 @@ func returnTo(redirect clients.Redirect) flow.Return {
 	return flow.Return{Words: redirect.Host}
 }
 
-func durationsFor(client *clients.Client) []ui.Option {
+func durationsFor(redirectURI string) []ui.Option {
 	options := []ui.Option{
 		{Value: flow.DurationHour, Label: "1 hour"},
 		{Value: flow.DurationMonth, Label: "30 days", Selected: true},
 	}
-	if !client.LoopbackOnly() {
+	if !clients.StaysLocal(redirectURI) {
 		options = append(options, ui.Option{Value: flow.DurationRevoke, Label: "Until I revoke"})
 	}
 	return options
@@ -139,6 +139,15 @@ func toolsOf(r *Resource, scope string) []flow.Tool {
 		return 1
 	})
 	return tools
+}
+
+// originOf is where a redirect URI leads, without what may be secret in it.
+func originOf(redirectURI string) string {
+	u, err := url.Parse(redirectURI)
+	if err != nil {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
 }
 
 func hostOf(raw string) string {

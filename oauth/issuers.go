@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -22,29 +23,36 @@ import (
 )
 
 // Issuers finds issuers by URL and keeps their snapshots in memory. A notification drops a snapshot; one that is older than
-// refreshAfter is reloaded behind the back of the request that met it, so a lost notification costs seconds, not
-// correctness. While Postgres is away the last snapshot goes on serving.
+// refreshAfter is reloaded behind the back of the request that met it, and none older than staleAfter is served: a lost
+// notification costs seconds, not correctness. While Postgres is away the last snapshot goes on serving.
 type Issuers struct {
 	environments *tenants.Environments
 	resources    *tenants.Resources
 	keys         *keys.Store
 	clients      *clients.Store
+	documents    *clients.Documents
 	now          func() time.Time
 	log          *slog.Logger
 
 	flight singleflight.Group
 	mu     sync.RWMutex
+	epoch  uint64 // counts invalidations
 	byURL  map[string]*cachedIssuer
+	absent map[string]time.Time // until when a URL is known to be nobody's; apart, so that made-up hosts push nobody out
 }
 
 type cachedIssuer struct {
-	issuer *Issuer // nil: known to be absent
-	stale  bool    // an invalidation arrived: reload before serving
+	issuer *Issuer
+	stale  bool // an invalidation arrived: reload before serving
 	at     time.Time
+
+	reloading atomic.Bool // behind the backs of requests
+	failing   atomic.Bool // the last reload failed: Postgres is away
 }
 
 const (
 	refreshAfter  = 30 * time.Second
+	staleAfter    = time.Minute
 	absentFor     = 2 * time.Second
 	maxIssuers    = 10_000
 	reloadTimeout = 10 * time.Second
@@ -55,56 +63,65 @@ var errNoIssuer = errs.New(errs.NotFound, "There is no such issuer.")
 // Get returns the snapshot of the issuer with this URL. Errors: errs.NotFound, errs.Unavailable.
 func (s *Issuers) Get(ctx context.Context, issuerURL string) (*Issuer, error) {
 	s.mu.RLock()
-	hit, ok := s.byURL[issuerURL]
+	hit, known := s.byURL[issuerURL]
+	absentUntil := s.absent[issuerURL]
 	s.mu.RUnlock()
-	age := s.now().Sub(hit.loaded(ok))
-	switch {
-	case !ok, hit.issuer == nil && age > absentFor:
+	now := s.now()
+	if !known {
+		if now.Before(absentUntil) {
+			return nil, errNoIssuer
+		}
 		return s.reload(ctx, issuerURL)
-	case hit.issuer == nil:
-		return nil, errNoIssuer
-	case hit.stale:
-		return s.reloadOr(ctx, issuerURL, hit.issuer)
-	case age > refreshAfter:
-		go s.reloadBehind(context.WithoutCancel(ctx), issuerURL)
+	}
+	age := now.Sub(hit.at)
+	switch tooOld := hit.stale || age > staleAfter; {
+	case tooOld && !hit.failing.Load():
+		return s.reloadOr(ctx, issuerURL, hit)
+	case tooOld, age > refreshAfter:
+		s.reloadBehind(ctx, issuerURL, hit)
 	}
 	return hit.issuer, nil
 }
 
-func (c *cachedIssuer) loaded(ok bool) time.Time {
-	if !ok {
-		return time.Time{}
-	}
-	return c.at
-}
-
-// reloadOr serves the last snapshot when the database is away: discovery and token checks go on.
-func (s *Issuers) reloadOr(ctx context.Context, issuerURL string, last *Issuer) (*Issuer, error) {
+// reloadOr serves the last snapshot when the database is away: discovery and token checks go on. Who comes next does not
+// wait for the database to be away again.
+func (s *Issuers) reloadOr(ctx context.Context, issuerURL string, last *cachedIssuer) (*Issuer, error) {
 	fresh, err := s.reload(ctx, issuerURL)
 	if errs.Is(err, errs.Unavailable) {
-		return last, nil
+		last.failing.Store(true)
+		return last.issuer, nil
 	}
 	return fresh, err
 }
 
-func (s *Issuers) reloadBehind(ctx context.Context, issuerURL string) {
-	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
-	defer cancel()
-	if _, err := s.reload(ctx, issuerURL); err != nil && !errs.Is(err, errs.NotFound) {
-		s.log.WarnContext(ctx, "issuer snapshot could not be refreshed; the last one goes on", "error", err)
+func (s *Issuers) reloadBehind(ctx context.Context, issuerURL string, last *cachedIssuer) {
+	if !last.reloading.CompareAndSwap(false, true) {
+		return
 	}
+	ctx = context.WithoutCancel(ctx)
+	go func() {
+		defer last.reloading.Store(false)
+		if _, err := s.reload(ctx, issuerURL); err != nil && !errs.Is(err, errs.NotFound) {
+			s.log.WarnContext(ctx, "issuer snapshot could not be refreshed; the last one goes on", "error", err)
+		}
+	}()
 }
 
 func (s *Issuers) reload(ctx context.Context, issuerURL string) (*Issuer, error) {
 	// The load is shared by everybody who waits for it, so nobody's cancelled request may end it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reloadTimeout)
 	defer cancel()
-	loaded, err, _ := s.flight.Do(issuerURL, func() (any, error) {
+	s.mu.RLock()
+	epoch := s.epoch
+	s.mu.RUnlock()
+	// Who comes after a change does not share a load that began before it.
+	loaded, err, _ := s.flight.Do(fmt.Sprint(epoch, " ", issuerURL), func() (any, error) {
+		at := s.now()
 		issuer, err := s.load(ctx, issuerURL)
 		if err != nil && !errs.Is(err, errs.NotFound) {
 			return nil, err
 		}
-		s.remember(issuerURL, issuer)
+		s.remember(issuerURL, issuer, at, epoch)
 		return issuer, err
 	})
 	if err != nil {
@@ -113,24 +130,33 @@ func (s *Issuers) reload(ctx context.Context, issuerURL string) (*Issuer, error)
 	return loaded.(*Issuer), nil
 }
 
-func (s *Issuers) remember(issuerURL string, issuer *Issuer) {
+// remember keeps what was loaded; nil means that there is none. What changed while it was loaded may be missing in it.
+func (s *Issuers) remember(issuerURL string, issuer *Issuer, at time.Time, epoch uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if issuer == nil {
+		if s.absent == nil || len(s.absent) >= maxIssuers {
+			s.absent = map[string]time.Time{}
+		}
+		s.absent[issuerURL] = at.Add(absentFor)
+		delete(s.byURL, issuerURL)
+		return
+	}
 	if len(s.byURL) >= maxIssuers {
 		clear(s.byURL)
 	}
-	s.byURL[issuerURL] = &cachedIssuer{issuer: issuer, at: s.now()}
+	delete(s.absent, issuerURL)
+	s.byURL[issuerURL] = &cachedIssuer{issuer: issuer, at: at, stale: epoch != s.epoch}
 }
 
 // Invalidate drops what a change names; a zero change drops everything.
 func (s *Issuers) Invalidate(change db.Change) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.epoch++
+	clear(s.absent)
 	for url, hit := range s.byURL {
-		switch {
-		case hit.issuer == nil:
-			delete(s.byURL, url)
-		case change == (db.Change{}), hit.issuer.Scope.EnvironmentID == change.EnvironmentID:
+		if change == (db.Change{}) || hit.issuer.Scope.EnvironmentID == change.EnvironmentID {
 			// A copy: readers hold the entry without the lock.
 			s.byURL[url] = &cachedIssuer{issuer: hit.issuer, stale: true, at: hit.at}
 		}
@@ -183,7 +209,10 @@ func (s *Issuers) assemble(sc scope.Scope, env *tenants.Environment, published [
 	}
 	i := &Issuer{
 		URL: env.Issuer, Scope: sc, Env: env, Settings: env.Settings, Keys: set,
-		Clients:       clients.NewBook(clients.NewDynamic(env.Secret, sc.EnvironmentID), s.clients, disabled, s.now),
+		Clients: clients.NewBook(clients.BookDeps{
+			Store: s.clients, Documents: s.documents, Now: s.now, Dynamic: clients.NewDynamic(env.Secret, sc.EnvironmentID),
+			IssuerHost: u.Hostname(), MetadataDocuments: env.Settings.MetadataDocuments, Disabled: disabled,
+		}),
 		codes:         secret.NewSealer(env.Secret, "ostiary authorization code"),
 		interactions:  secret.NewSealer(env.Secret, "ostiary interaction"),
 		refreshKey:    secret.Derive(env.Secret, "ostiary refresh token"),

@@ -16,8 +16,11 @@ type metadata struct {
 	ResponseModesSupported                     []string `json:"response_modes_supported"`
 	GrantTypesSupported                        []string `json:"grant_types_supported"`
 	TokenEndpointAuthMethodsSupported          []string `json:"token_endpoint_auth_methods_supported"`
+	TokenEndpointAuthSigningAlgValuesSupported []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 	RevocationEndpointAuthMethodsSupported     []string `json:"revocation_endpoint_auth_methods_supported"`
+	RevocationEndpointAuthSigningAlgsSupported []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
 	CodeChallengeMethodsSupported              []string `json:"code_challenge_methods_supported"`
+	ClientIDMetadataDocumentSupported          bool     `json:"client_id_metadata_document_supported"`          // draft -02 §5
 	AuthorizationResponseIssParameterSupported bool     `json:"authorization_response_iss_parameter_supported"` // RFC 9207 §3
 	SubjectTypesSupported                      []string `json:"subject_types_supported"`
 	IDTokenSigningAlgValuesSupported           []string `json:"id_token_signing_alg_values_supported"`
@@ -33,21 +36,29 @@ type metadata struct {
 	ProtectedResources                         []string `json:"protected_resources,omitempty"` // RFC 9728 §4
 }
 
+// authMethods are the ways a client may authenticate. Without none among them some hosts do not use their metadata document.
+func authMethods() []string {
+	return []string{"none", "client_secret_basic", "client_secret_post", string(clients.AuthPrivateKeyJWT)}
+}
+
 // describe lists our own scopes only: the scopes of MCP servers stand in their protected resource metadata, because some
 // hosts ask for every scope they read here.
 func (i *Issuer) describe() metadata {
 	m := metadata{
-		Issuer:                                     i.URL,
-		AuthorizationEndpoint:                      i.endpoint(pathAuthorize),
-		TokenEndpoint:                              i.endpoint(pathToken),
-		JWKSURI:                                    i.endpoint(pathJWKS),
-		RevocationEndpoint:                         i.endpoint(pathRevoke),
-		ScopesSupported:                            ownScopes(),
-		ResponseTypesSupported:                     []string{"code"},
-		ResponseModesSupported:                     []string{"query"},
-		GrantTypesSupported:                        []string{clients.GrantAuthorizationCode, clients.GrantRefreshToken, clients.GrantClientCredentials},
-		TokenEndpointAuthMethodsSupported:          []string{"none", "client_secret_basic", "client_secret_post"},
-		RevocationEndpointAuthMethodsSupported:     []string{"none", "client_secret_basic", "client_secret_post"},
+		Issuer:                            i.URL,
+		AuthorizationEndpoint:             i.endpoint(pathAuthorize),
+		TokenEndpoint:                     i.endpoint(pathToken),
+		JWKSURI:                           i.endpoint(pathJWKS),
+		RevocationEndpoint:                i.endpoint(pathRevoke),
+		ScopesSupported:                   ownScopes(),
+		ResponseTypesSupported:            []string{"code"},
+		ResponseModesSupported:            []string{"query"},
+		GrantTypesSupported:               []string{clients.GrantAuthorizationCode, clients.GrantRefreshToken, clients.GrantClientCredentials},
+		TokenEndpointAuthMethodsSupported: authMethods(),
+		TokenEndpointAuthSigningAlgValuesSupported: clients.AssertionAlgorithms(),
+		RevocationEndpointAuthMethodsSupported:     authMethods(),
+		RevocationEndpointAuthSigningAlgsSupported: clients.AssertionAlgorithms(),
+		ClientIDMetadataDocumentSupported:          i.Settings.MetadataDocuments,
 		CodeChallengeMethodsSupported:              []string{"S256"},
 		AuthorizationResponseIssParameterSupported: true,
 		SubjectTypesSupported:                      []string{"public"},

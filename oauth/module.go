@@ -29,6 +29,7 @@ type Deps struct {
 	Users        *directory.Users
 	Keys         *keys.Store
 	Clients      *clients.Store
+	Documents    *clients.Documents
 	Attempts     *attemptlog.Log
 	RateLimit    int // token requests per minute of one client, grant type and address; 0 switches limits off
 }
@@ -55,7 +56,7 @@ func New(d Deps) *Module {
 	s := &store{db: d.DB, now: d.Now}
 	return &Module{
 		issuers: &Issuers{
-			environments: d.Environments, resources: d.Resources, keys: d.Keys, clients: d.Clients,
+			environments: d.Environments, resources: d.Resources, keys: d.Keys, clients: d.Clients, documents: d.Documents,
 			now: d.Now, log: d.Logger, byURL: map[string]*cachedIssuer{},
 		},
 		engine: newEngine(s, d.Now), store: s, users: d.Users, clients: d.Clients, now: d.Now, log: d.Logger,

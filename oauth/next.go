@@ -17,11 +17,11 @@ const (
 
 // facts is what the decision needs to know, gathered beforehand.
 type facts struct {
-	now          time.Time
-	session      *Session // nil: nobody is signed in here
-	consent      *Consent // nil: nothing is remembered for this user, client and resource
-	loopbackOnly bool     // the client cannot be authenticated at all
-	requested    []string // scopes, limited to what the resource offers
+	now       time.Time
+	session   *Session // nil: nobody is signed in here
+	consent   *Consent // nil: nothing is remembered for this user, client and resource
+	local     bool     // the answer goes to a program on the user's device, which nobody can check
+	requested []string // scopes, limited to what the resource offers
 }
 
 // next decides the next step. It is the only place that does; every step returns here. The string is the OAuth error code
@@ -58,7 +58,7 @@ func mustLoginAgain(in Interaction, f facts) bool {
 // mustAsk reports whether the user has to decide. A remembered consent is not used for a client that lives on the user's
 // machine only: anything there can pretend to be it (RFC 8252 §8.6).
 func mustAsk(in Interaction, f facts) bool {
-	if in.Prompt == promptConsent || f.loopbackOnly || f.consent == nil {
+	if in.Prompt == promptConsent || f.local || f.consent == nil {
 		return true
 	}
 	return slices.ContainsFunc(f.requested, func(s string) bool {

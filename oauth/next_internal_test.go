@@ -28,7 +28,7 @@ func TestNext_IsTheOnlyDecision(t *testing.T) {
 		"all remembered":     {in(nil), facts{session: session, consent: consent, requested: []string{"a"}}, StepIssue, ""},
 		"something new":      {in(nil), facts{session: session, consent: consent, requested: []string{"a", "c"}}, StepConsent, ""},
 		"loopback always asks": {
-			in(nil), facts{session: session, consent: consent, requested: []string{"a"}, loopbackOnly: true}, StepConsent, "",
+			in(nil), facts{session: session, consent: consent, requested: []string{"a"}, local: true}, StepConsent, "",
 		},
 		"prompt=consent asks": {
 			in(func(i *Interaction) { i.Prompt = promptConsent }),

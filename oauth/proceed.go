@@ -16,12 +16,12 @@ import (
 // proceed gathers the facts, asks next, and does what it says. Every step of an interaction comes back here.
 func (m *Module) proceed(c echo.Context, i *Issuer, client *clients.Client, in Interaction) error {
 	r := c.Request()
-	session, consent, err := m.store.who(r.Context(), i, i.sessionToken(r), in.ClientID, in.ResourceID)
+	session, consent, err := m.store.who(r.Context(), i, i.sessionToken(r), in)
 	if err != nil {
 		return err
 	}
 	step, code := next(in, facts{
-		now: m.now(), session: session, consent: consent, loopbackOnly: client.LoopbackOnly(), requested: in.Scopes,
+		now: m.now(), session: session, consent: consent, local: clients.StaysLocal(in.RedirectURI), requested: in.Scopes,
 	})
 	switch step {
 	case StepLogin:

@@ -20,13 +20,14 @@ left join organizations o on o.tenant_id = u.tenant_id and o.environment_id = u.
 where s.tenant_id = $1 and s.environment_id = $2 and s.token_hash = $3
   and s.expires_at > $4 and s.last_seen_at > $5 and u.disabled_at is null and (o.id is null or o.disabled_at is null)`
 
-// A consent is found by the session's user, so one round trip answers both questions.
+// A consent is found by the session's user, so one round trip answers both questions. It counts for the place that was shown
+// as where the answer goes: a client whose metadata names another one since (its document changed hands) is asked about anew.
 const selectConsent = `select c.id, c.scopes, c.expires_at, c.lasts
 from sessions s
 join users u on u.tenant_id = s.tenant_id and u.environment_id = s.environment_id and u.id = s.user_id
 join consents c on c.tenant_id = s.tenant_id and c.environment_id = s.environment_id and c.user_id = s.user_id
 where s.tenant_id = $1 and s.environment_id = $2 and s.token_hash = $3
-  and c.client_id = $4 and c.resource_id = $5 and c.revoked_at is null and (c.expires_at is null or c.expires_at > $6)
+  and c.client_id = $4 and c.resource_id = $5 and c.receipt->>'redirect_to' = $7 and c.revoked_at is null and (c.expires_at is null or c.expires_at > $6)
   and c.organization_id is not distinct from u.organization_id
 order by c.created_at desc limit 1`
 
@@ -48,9 +49,9 @@ func (s *store) pipe(ctx context.Context, queue func(b *pgx.Batch) error) error 
 	return s.db.Pipe(ctx, func(out *pgx.Batch) { out.QueuedQueries = append(out.QueuedQueries, b.QueuedQueries...) })
 }
 
-// who returns the session a cookie names and the consent remembered for it, each nil when there is none.
+// who returns the session a cookie names and the consent remembered for what in asks, each nil when there is none.
 // Errors: errs.Unavailable.
-func (s *store) who(ctx context.Context, i *Issuer, token, clientID, resourceID string) (*Session, *Consent, error) {
+func (s *store) who(ctx context.Context, i *Issuer, token string, in Interaction) (*Session, *Consent, error) {
 	if token == "" {
 		return nil, nil, nil
 	}
@@ -70,10 +71,7 @@ func (s *store) who(ctx context.Context, i *Issuer, token, clientID, resourceID 
 				}
 				return rows.Err()
 			})
-		if clientID == "" {
-			return
-		}
-		b.Queue(selectConsent, i.Scope.TenantID, i.Scope.EnvironmentID, hash, clientID, resourceID, now).
+		b.Queue(selectConsent, i.Scope.TenantID, i.Scope.EnvironmentID, hash, in.ClientID, in.ResourceID, now, originOf(in.RedirectURI)).
 			Query(func(rows pgx.Rows) error {
 				for rows.Next() {
 					consent = &Consent{}

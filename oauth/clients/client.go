@@ -66,8 +66,6 @@ func (c *Client) Allows(g string) bool { return slices.Contains(c.GrantTypes, g)
 // Public reports whether the client cannot keep a secret (OAuth 2.1 §2.1).
 func (c *Client) Public() bool { return c.AuthMethod == AuthNone }
 
-// LoopbackOnly reports whether every redirect URI stays on the user's machine: nothing about such a client can be checked
-// (RFC 8252 §8.6), so consent is never skipped for it.
-func (c *Client) LoopbackOnly() bool {
-	return !slices.ContainsFunc(c.RedirectURIs, func(raw string) bool { return ParseRedirect(raw).Kind == RedirectWeb })
-}
+// StaysLocal reports whether a redirect URI stays on the user's device, where any program could be waiting for the answer
+// (RFC 8252 §8.6): consent is never skipped for it, whatever else the client may have registered.
+func StaysLocal(redirectURI string) bool { return ParseRedirect(redirectURI).Kind != RedirectWeb }

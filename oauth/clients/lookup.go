@@ -13,10 +13,14 @@ import (
 // Book is one environment's way to its clients. It belongs to an issuer snapshot: a new snapshot brings an empty cache, so a
 // change to any client is seen when the environment's change is.
 type Book struct {
-	dynamic  *Dynamic
-	disabled map[string]bool
-	store    *Store
-	now      func() time.Time
+	dynamic    *Dynamic
+	disabled   map[string]bool
+	store      *Store
+	documents  *Documents
+	byDocument bool   // metadata documents are switched on
+	loopback   bool   // the issuer is on this machine, so documents may be
+	issuerHost string // where no document can be
+	now        func() time.Time
 
 	mu     sync.RWMutex
 	cached map[string]cachedClient
@@ -33,22 +37,50 @@ const (
 	maxCached      = 10_000
 )
 
-// NewBook returns the book of one environment; disabled lists its disabled clients.
-func NewBook(dynamic *Dynamic, store *Store, disabled []string, now func() time.Time) *Book {
-	b := &Book{dynamic: dynamic, store: store, disabled: map[string]bool{}, now: now, cached: map[string]cachedClient{}}
-	for _, id := range disabled {
+// BookDeps of a Book: what is the same for every environment, and what is this one's.
+type BookDeps struct {
+	Store     *Store
+	Documents *Documents
+	Now       func() time.Time
+
+	Dynamic           *Dynamic
+	IssuerHost        string   // host of the issuer URL, without port
+	MetadataDocuments bool     // whether clients may be known by their metadata documents
+	Disabled          []string // ids of disabled clients
+}
+
+// NewBook returns the book of one environment.
+func NewBook(d BookDeps) *Book {
+	b := &Book{
+		dynamic: d.Dynamic, disabled: map[string]bool{}, store: d.Store, now: d.Now, cached: map[string]cachedClient{},
+		documents: d.Documents, byDocument: d.MetadataDocuments, loopback: IsLoopbackHost(d.IssuerHost), issuerHost: d.IssuerHost,
+	}
+	for _, id := range d.Disabled {
 		b.disabled[id] = true
 	}
 	return b
 }
 
-// Get returns the client with this id. Errors: errs.NotFound for unknown and disabled ones alike, errs.Unavailable.
-func (b *Book) Get(ctx context.Context, id string) (*Client, error) {
+// Get returns the client with this id, for a request that begins something: a metadata document nobody here has seen is fetched.
+// Errors: errs.NotFound for unknown and disabled ones alike, with a *DocumentError in it where a document was refused;
+// errs.Unavailable, with a *FetchError in it where a document could not be had.
+func (b *Book) Get(ctx context.Context, id string) (*Client, error) { return b.get(ctx, id, false) }
+
+// GetConfirmed is Get for a request that continues something: who never was allowed anything here has nothing to continue, and
+// a stranger's request makes us fetch nothing.
+func (b *Book) GetConfirmed(ctx context.Context, id string) (*Client, error) {
+	return b.get(ctx, id, true)
+}
+
+func (b *Book) get(ctx context.Context, id string, confirmed bool) (*Client, error) {
 	if id == "" || b.disabled[id] {
 		return nil, errNoClient
 	}
 	if client, err := b.dynamic.Open(id); err == nil {
 		return client, nil
+	}
+	if IsDocumentURL(id) {
+		return b.fromDocument(ctx, id, confirmed)
 	}
 	return b.registered(ctx, id)
 }
@@ -56,6 +88,18 @@ func (b *Book) Get(ctx context.Context, id string) (*Client, error) {
 var errNoClient = errs.New(errs.NotFound, "There is no such client.")
 
 func (b *Book) registered(ctx context.Context, id string) (*Client, error) {
+	row, err := b.row(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if row == nil || row.DisabledAt != nil {
+		return nil, errNoClient
+	}
+	return row, nil
+}
+
+// row returns a client's row, nil where there is none.
+func (b *Book) row(ctx context.Context, id string) (*Client, error) {
 	now := b.now()
 	b.mu.RLock()
 	hit, ok := b.cached[id]
@@ -66,13 +110,14 @@ func (b *Book) registered(ctx context.Context, id string) (*Client, error) {
 			return nil, err
 		}
 		hit = cachedClient{client: client, until: now.Add(cacheFor)}
-		if client == nil {
+		switch {
+		case client != nil:
+		case IsDocumentURL(id):
+			return nil, nil //nolint:nilnil // absence is an answer; and not kept: a consent may make the row within seconds
+		default:
 			hit.until = now.Add(cacheAbsentFor)
 		}
 		b.remember(id, hit)
-	}
-	if hit.client == nil || hit.client.DisabledAt != nil {
-		return nil, errNoClient
 	}
 	return hit.client, nil
 }

@@ -96,12 +96,15 @@ func TestMatchRedirect_IsExactButForLoopbackPorts(t *testing.T) {
 	}
 }
 
-func TestLoopbackOnly_MeansNothingCanBeChecked(t *testing.T) {
+func TestStaysLocal_MeansNobodyCanCheckWhoWaits(t *testing.T) {
 	t.Parallel()
-	local := clients.Client{RedirectURIs: []string{"http://localhost/cb", "cursor://x/y"}}
-	mixed := clients.Client{RedirectURIs: []string{"http://localhost/cb", "https://vscode.dev/redirect"}}
-	if !local.LoopbackOnly() || mixed.LoopbackOnly() {
-		t.Errorf("local %v, mixed %v", local.LoopbackOnly(), mixed.LoopbackOnly())
+	for uri, want := range map[string]bool{
+		"http://localhost/cb": true, "http://127.0.0.1:33418/": true, "cursor://x/y": true, "javascript:alert(1)": true,
+		"https://vscode.dev/redirect": false,
+	} {
+		if got := clients.StaysLocal(uri); got != want {
+			t.Errorf("%s: %v", uri, got)
+		}
 	}
 }
 

@@ -31,6 +31,11 @@ from clients where tenant_id = $1 and environment_id = $2 and id = $3`
 type clientMetadata struct {
 	URI            string   `json:"client_uri,omitempty"`
 	PostLogoutURIs []string `json:"post_logout_redirect_uris,omitempty"`
+	documentMetadata
+}
+
+func metadataOf(c *Client) clientMetadata {
+	return clientMetadata{URI: c.URI, PostLogoutURIs: c.PostLogoutURIs, documentMetadata: documentMetadataOf(c)}
 }
 
 // Get returns the client of the environment in scope. Errors: errs.NotFound, errs.Unavailable.
@@ -52,6 +57,7 @@ func (s *Store) Get(ctx context.Context, id string) (*Client, error) {
 		return nil, fmt.Errorf("load client: %w", err)
 	}
 	c.URI, c.PostLogoutURIs = metadata.URI, metadata.PostLogoutURIs
+	metadata.restore(&c)
 	return &c, nil
 }
 
@@ -79,12 +85,15 @@ on conflict (tenant_id, environment_id, id) do nothing`
 
 // QueueConfirm puts on b the statement that gives a client without a row its row, for the transaction of a first consent.
 func (s *Store) QueueConfirm(b *pgx.Batch, sc scope.Scope, c *Client, now time.Time) error {
-	metadata, err := json.Marshal(clientMetadata{URI: c.URI, PostLogoutURIs: c.PostLogoutURIs})
+	metadata, err := json.Marshal(metadataOf(c))
 	if err != nil {
 		return fmt.Errorf("confirm client: %w", err)
 	}
 	b.Queue(insertClient, sc.TenantID, sc.EnvironmentID, c.ID, string(c.Source), c.Name, string(c.AuthMethod),
 		hashesOrEmpty(c.SecretHashes), c.RedirectURIs, c.GrantTypes, metadata, now)
+	if c.Document != nil { // one that was confirmed before gets the document that this user saw
+		return queueKeep(b, sc, c)
+	}
 	return nil
 }
 
