@@ -303,6 +303,9 @@ func TestRoles_ViewersChangeNothing(t *testing.T) {
 	form := editor.get(path).form(path)
 	form.Set("title", "See your data")
 	viewer.get(path).want(http.StatusOK).wantText("You can look at this, not change it.")
+	if viewer.get(path).has(`form[action="` + path + `"] button.btn--primary`) {
+		t.Error("a viewer sees the save button")
+	}
 	viewer.post(path, form).want(http.StatusForbidden).wantText("Your role does not allow this")
 	editor.post(path, form).want(http.StatusSeeOther)
 	publish := editor.get(serverPath(s.Acme)).form(serverPath(s.Acme, "publish"))

@@ -60,8 +60,7 @@ func (d *Dashboard) wordingView(c echo.Context, p wordingPage, typed tenants.Wor
 		Scope: p.permission.Name, Risk: ui.Risk(p.permission.Risk), RiskLabel: riskWord(p.permission.Risk),
 		RiskHint: "Set in the tenant file, from what the tools do.", Edited: p.edited(p.permission.Name),
 		Action: p.url(tabWording, p.permission.ID), PreviewURL: p.url(tabWording, p.permission.ID, "preview"),
-		Revision: p.status.Draft.WordingVersion(p.permission.ID), Save: "Save draft", Foot: p.foot(),
-		Discard: ui.Link{Label: "Discard", URL: p.url(tabWording, p.permission.ID)},
+		Revision: p.status.Draft.WordingVersion(p.permission.ID), Foot: p.foot(),
 		Title: ui.Field{
 			Name: fieldTitle, Label: "Title", Value: typed.Title, Max: maxTitle, Required: true,
 			Hint: "Completes the sentence “Allow Claude to …”",
@@ -75,6 +74,9 @@ func (d *Dashboard) wordingView(c echo.Context, p wordingPage, typed tenants.Wor
 			Hint: "Why to think twice, for what cannot be undone. May stay empty.",
 		},
 		Hints: hints(p, typed), PreviewHost: hostOf(p.visit.env.Issuer), Preview: p.preview(typed),
+	}
+	if p.canEdit() { // a viewer reads the same page and has nothing to press
+		view.Save, view.Discard = "Save draft", ui.Link{Label: "Discard", URL: p.url(tabWording, p.permission.ID)}
 	}
 	view.Shell.Live, view.Shell.BrandURL = true, "/environments/"+p.visit.env.Slug+"/brand.css"
 	for _, s := range p.status.Draft.Scopes {
