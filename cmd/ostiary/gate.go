@@ -29,7 +29,7 @@ func gateCommand() *cobra.Command {
 	f.StringVar(&o.Upstream, "upstream", "", "URL of the MCP server, as this machine reaches it")
 	f.StringVar(&o.Issuer, "issuer", "", "issuer URL of the environment, from the dashboard")
 	f.StringVar(&o.ResourceID, "server", "", "id of the MCP server (res_…), from the dashboard")
-	f.StringVar(&o.Identifier, "identifier", "", "public URL of the MCP server, when it is not the one in the dashboard")
+	f.StringVar(&o.Identifier, "identifier", "", "address to announce: the registered one (the default) or one of its aliases")
 	f.StringVar(&o.Listen, "listen", ":8090", "address to listen on")
 	for _, name := range []string{"upstream", "issuer", "server"} {
 		if err := cmd.MarkFlagRequired(name); err != nil {
