@@ -53,7 +53,7 @@ func (a *attempt) resumes(ctx context.Context, in Interaction) {
 		return
 	}
 	scope.SetCase(ctx, in.CaseID)
-	if in.ClientID != "" {
+	if in.ClientID != "" { // sealed by us: a client that was known when it began
 		a.facts.ClientID, a.facts.Host = in.ClientID, clients.ParseRedirect(in.RedirectURI).Host
 	}
 	if in.UserID != "" {
@@ -114,7 +114,7 @@ func (m *Module) authorizeRefused(r *http.Request, i *Issuer, p *problem) {
 	case codeInvalidTarget:
 		a.differs(cleanURLs(r.Form["resource"]), i.identifiers())
 	case codeInvalidScope:
-		a.differs(r.Form.Get("scope"), i.scopesOf(r.Form["resource"]))
+		a.differs(cleanScopes(r.Form.Get("scope")), i.scopesOf(r.Form["resource"]))
 	case "login_required":
 		kind = attemptlog.KindLogin
 	case "consent_required":
@@ -145,6 +145,9 @@ func (m *Module) pageRefused(ctx context.Context, endpoint string, status int, e
 	var p *problem
 	if errors.As(err, &p) {
 		reason, detail = p.code, p.description
+	}
+	if host, why := documentReason(err); why != "" {
+		detail = strings.TrimSpace(host + " " + why)
 	}
 	m.step(ctx, kind, outcomeOf(status), reason, detail)
 }
@@ -203,14 +206,34 @@ func hostOfFirst(redirectURIs []string) string {
 	return clients.ParseRedirect(redirectURIs[0]).Host
 }
 
+// cleanID returns a client id that nobody knows, as far as it may be kept: a metadata document's without its query.
+func cleanID(id string) string {
+	if strings.Contains(id, "://") {
+		return attemptlog.CleanURL(id)
+	}
+	return id
+}
+
+// cleanScopes keeps what can be a scope. Tokens that were put in the wrong place are longer.
+func cleanScopes(raw string) string {
+	const longest = 64
+	words := splitScopes(raw)
+	for n, word := range words {
+		if len(word) > longest || strings.Contains(word, "?") {
+			words[n] = "…"
+		}
+	}
+	return strings.Join(words, " ")
+}
+
 // formClient returns who a protocol request says it comes from, for the log only: nothing of it is proved.
 func formClient(r *http.Request) string {
 	if id, _, ok := r.BasicAuth(); ok {
 		if plain, err := url.QueryUnescape(id); err == nil {
-			return plain
+			return cleanID(plain)
 		}
 	}
-	return r.PostForm.Get("client_id")
+	return cleanID(r.PostForm.Get("client_id"))
 }
 
 // shownCase is the id that an error page shows: of the attempt, or of the request where there is none.

@@ -46,7 +46,8 @@ func (m *Module) tokenRefused(c echo.Context, i *Issuer, session *tokenSession, 
 	r := c.Request()
 	s := protocolRefused(attemptlog.Step{Kind: attemptlog.KindToken, ClientID: formClient(r)}, err)
 	if session.client != nil {
-		s.ClientName, s.Host = session.client.Name, hostOfFirst(session.client.RedirectURIs)
+		s.ClientID, s.ClientName = session.client.ID, session.client.Name
+		s.Host = hostOfFirst(session.client.RedirectURIs)
 	}
 	switch r.PostForm.Get("grant_type") {
 	case clients.GrantRefreshToken:

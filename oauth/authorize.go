@@ -9,7 +9,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/ostiary/ostiary/app/errs"
 	"github.com/ostiary/ostiary/app/scope"
 	"github.com/ostiary/ostiary/app/secret"
 	"github.com/ostiary/ostiary/oauth/clients"
@@ -26,7 +25,7 @@ func (m *Module) authorize(c echo.Context) error {
 	if err := r.ParseForm(); err != nil {
 		return pageProblem("request_malformed", err)
 	}
-	attemptOf(r.Context()).facts.ClientID = r.Form.Get("client_id")
+	attemptOf(r.Context()).facts.ClientID = cleanID(r.Form.Get("client_id"))
 	client, err := knownClient(r, i)
 	if err != nil {
 		return err
@@ -62,11 +61,8 @@ func knownClient(r *http.Request, i *Issuer) (*clients.Client, error) {
 		}
 	}
 	client, err := i.Clients.Get(r.Context(), r.Form.Get("client_id"))
-	if errs.Is(err, errs.NotFound) {
-		return nil, pageProblem("client_unknown", err)
-	}
 	if err != nil {
-		return nil, err
+		return nil, clientProblem(err)
 	}
 	switch redirectURI := r.Form.Get("redirect_uri"); {
 	case redirectURI == "":

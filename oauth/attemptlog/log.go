@@ -7,8 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/ostiary/ostiary/app/db"
 	"github.com/ostiary/ostiary/app/scope"
 )
@@ -66,7 +64,50 @@ type entry struct {
 }
 
 // budget says how many steps an environment may still record.
-type budget struct{ anonymous, success, failure *rate.Limiter }
+type budget struct{ anonymous, success, failure bucket }
+
+func newBudget() *budget {
+	b := &budget{}
+	b.anonymous.allow(anonymousPerSecond, anonymousBurst)
+	b.success.allow(successPerSecond, successBurst)
+	b.failure.allow(failurePerSecond, failureBurst)
+	return b
+}
+
+func (b *budget) of(s *Step) *bucket {
+	switch {
+	case s.CaseID == "":
+		return &b.anonymous
+	case s.Outcome == OutcomeRefused, s.Outcome == OutcomeFailed:
+		return &b.failure
+	}
+	return &b.success
+}
+
+// bucket is a token bucket without a lock: the time at which it will be full again (the generic cell rate algorithm).
+type bucket struct {
+	full  atomic.Int64 // nanoseconds
+	every int64        // nanoseconds that one step costs
+	burst int64        // nanoseconds that the bucket holds
+}
+
+func (b *bucket) allow(perSecond, burst int64) {
+	b.every = int64(time.Second) / perSecond
+	b.burst = b.every * burst
+}
+
+func (b *bucket) take(now int64) bool {
+	for {
+		full := b.full.Load()
+		next := max(full, now) + b.every
+		if next-now > b.burst {
+			return false
+		}
+		if b.full.CompareAndSwap(full, next) {
+			return true
+		}
+	}
+}
 
 // New returns a Log and starts its writer, which does nothing until a step comes.
 func New(d Deps) *Log {
@@ -83,7 +124,7 @@ func New(d Deps) *Log {
 // queue, is only counted.
 func (l *Log) Record(p Place, s Step) {
 	now := l.now()
-	if !l.budgetOf(p.Scope.EnvironmentID).of(s).AllowN(now, 1) {
+	if !l.budgetOf(p.Scope.EnvironmentID).of(&s).take(now.UnixNano()) {
 		l.skipped.Add(1)
 		return
 	}
@@ -103,22 +144,8 @@ func (l *Log) budgetOf(environmentID string) *budget {
 		l.budgets.Clear()
 		l.budgetCount.Store(1)
 	}
-	b, _ := l.budgets.LoadOrStore(environmentID, &budget{
-		anonymous: rate.NewLimiter(anonymousPerSecond, anonymousBurst),
-		success:   rate.NewLimiter(successPerSecond, successBurst),
-		failure:   rate.NewLimiter(failurePerSecond, failureBurst),
-	})
+	b, _ := l.budgets.LoadOrStore(environmentID, newBudget())
 	return b.(*budget)
-}
-
-func (b *budget) of(s Step) *rate.Limiter {
-	switch {
-	case s.CaseID == "":
-		return b.anonymous
-	case s.Outcome == OutcomeRefused, s.Outcome == OutcomeFailed:
-		return b.failure
-	}
-	return b.success
 }
 
 // Stats are counts since the start of the process.
