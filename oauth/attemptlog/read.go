@@ -21,16 +21,16 @@ func NewReader(database *db.DB, now func() time.Time) *Reader { return &Reader{d
 
 // Attempt is one case in short: how it began, and its latest step.
 type Attempt struct {
-	CaseID     string
-	StartedAt  time.Time
-	Last       Step
-	Steps      int
-	ClientID   string
-	ClientName string
-	Host       string
-	UserID     string
-	UserName   string
-	UserEmail  string
+	CaseID     string    `json:"case"`
+	StartedAt  time.Time `json:"started_at"`
+	Last       Step      `json:"latest"`
+	Steps      int       `json:"steps"`
+	ClientID   string    `json:"client_id,omitempty"`
+	ClientName string    `json:"client_name,omitempty"`
+	Host       string    `json:"host,omitempty"`
+	UserID     string    `json:"user_id,omitempty"`
+	UserName   string    `json:"user_name,omitempty"`
+	UserEmail  string    `json:"user_email,omitempty"`
 }
 
 // AttemptFilter narrows and pages a list of attempts.

@@ -44,21 +44,21 @@ const (
 
 // Step is one step of a connection attempt. Texts are cut and cleaned when the step is recorded.
 type Step struct {
-	ID         int64
-	At         time.Time
-	CaseID     string // empty for what comes before an attempt has an id: metadata, registration
-	Kind       Kind
-	Outcome    Outcome
-	Reason     string // stable code, empty unless refused or failed
-	Detail     string // one short fact; never a secret, code, token, state or URL with a query
-	Asked      string // what was sent, where that is the trouble
-	Expected   string // what would have been right
-	ClientID   string
-	ClientName string // as the client calls itself
-	Host       string // of the redirect URI
-	UserID     string
-	Address    string // given as a network address, kept as a keyed hash
-	Agent      string // User-Agent
+	ID         int64     `json:"id"`
+	At         time.Time `json:"at"`
+	CaseID     string    `json:"case,omitempty"` // empty for what comes before an attempt has an id: metadata, registration
+	Kind       Kind      `json:"kind"`
+	Outcome    Outcome   `json:"outcome"`
+	Reason     string    `json:"reason,omitempty"`   // stable code, empty unless refused or failed
+	Detail     string    `json:"detail,omitempty"`   // one short fact; never a secret, code, token, state or URL with a query
+	Asked      string    `json:"asked,omitempty"`    // what was sent, where that is the trouble
+	Expected   string    `json:"expected,omitempty"` // what would have been right
+	ClientID   string    `json:"client_id,omitempty"`
+	ClientName string    `json:"client_name,omitempty"` // as the client calls itself
+	Host       string    `json:"host,omitempty"`        // of the redirect URI
+	UserID     string    `json:"user_id,omitempty"`
+	Address    string    `json:"address,omitempty"` // given as a network address, kept as a keyed hash
+	Agent      string    `json:"agent,omitempty"`   // User-Agent
 }
 
 // Place is whose step it is: the environment, and the key that its network addresses are hashed with.
