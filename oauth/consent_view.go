@@ -14,14 +14,13 @@ import (
 // itself stands second.
 func (i *Issuer) consentView(p consentPage, r *Resource, sealed string) flow.ConsentView {
 	redirect := clients.ParseRedirect(p.in.RedirectURI)
-	asker := askerOf(p.client, p.in)
 	asked, kept := p.offer(r)
-	subject := subjectOf(p.client, redirect)
+	subject := i.subjectOf(p.client, redirect, i.hosts.StandingOf(p.client, p.in.RedirectURI))
 	view := flow.ConsentView{
 		Branding: i.branding(), Action: i.path(pathConsent), Interaction: sealed,
 		Title: subject + " wants to use " + r.Name(),
 		Lead:  "It will act as you, and only within what you allow here.",
-		Asker: asker, Error: p.failed, Warning: warningFor(redirect),
+		Asker: i.askerOf(p.client, p.in), Error: p.failed, Warning: warningFor(p.client, redirect, subject),
 		Server:       flow.Party{Name: r.Name(), Address: hostOf(r.Identifier())},
 		Organization: p.session.User.OrganizationName,
 		User:         flow.Party{Name: p.session.User.Name, Address: p.session.User.Email},
@@ -43,10 +42,12 @@ func (i *Issuer) consentView(p consentPage, r *Resource, sealed string) flow.Con
 }
 
 // subjectOf names the app in the title. Only what was checked is said as a fact.
-func subjectOf(client *clients.Client, redirect clients.Redirect) string {
+func (i *Issuer) subjectOf(client *clients.Client, redirect clients.Redirect, known clients.Standing) string {
 	switch {
-	case client.Source == clients.SourcePreregistered && client.Name != "":
-		return client.Name
+	case known.Name != "":
+		return known.Name
+	case client.Document != nil:
+		return known.Host
 	case redirect.Kind == clients.RedirectWeb:
 		return redirect.Host
 	case redirect.Kind == clients.RedirectLoopback:
@@ -55,19 +56,38 @@ func subjectOf(client *clients.Client, redirect clients.Redirect) string {
 	return "An app on this device"
 }
 
-func askerOf(client *clients.Client, in Interaction) flow.Asker {
+// askerOf says who asks. What was checked stands first: the name we or the tenant know it by beside the address that proves it,
+// or else the address alone. What the app calls itself stands second, unless it says the same.
+func (i *Issuer) askerOf(client *clients.Client, in Interaction) flow.Asker {
 	redirect := clients.ParseRedirect(in.RedirectURI)
-	return flow.Asker{
-		Host:     redirect.Host,
-		Verified: client.Source == clients.SourcePreregistered,
-		Name:     client.Name,
-		Local:    redirect.Kind != clients.RedirectWeb,
+	known := i.hosts.StandingOf(client, in.RedirectURI)
+	asker := flow.Asker{Host: redirect.Host, Name: client.Name, Local: redirect.Kind != clients.RedirectWeb}
+	switch {
+	case client.Source == clients.SourcePreregistered:
+		asker.Verified = true
+	case known.Name != "":
+		asker.Host, asker.Verified, asker.Seal = known.Name, true, "Verified: "+known.Host
+		if client.Name == known.Name {
+			asker.Name = ""
+		}
+	case known.Host != "":
+		asker.Host, asker.Verified, asker.Seal = known.Host, true, "Address verified"
 	}
+	return asker
 }
 
-func warningFor(redirect clients.Redirect) *ui.Notice {
-	if redirect.Kind == clients.RedirectWeb {
+// warningFor says what could not be checked. A metadata document proves who wrote the app, not that this is it: any program on
+// the computer can name the same document (MCP 2026-07-28, Localhost Redirect URI Risks).
+func warningFor(client *clients.Client, redirect clients.Redirect, subject string) *ui.Notice {
+	switch {
+	case redirect.Kind == clients.RedirectWeb:
 		return nil
+	case client.Document != nil:
+		return &ui.Notice{
+			What: "Any program on this computer could say it is " + subject + ".",
+			Then: client.Document.Host + " describes such an app; we cannot see whether it is the one that asks. " +
+				"Continue only if you started it yourself, just now.",
+		}
 	}
 	return &ui.Notice{
 		Tone: ui.ToneWarn, What: "We cannot tell who made this app.",

@@ -22,6 +22,7 @@ type Issuer struct {
 	Resources []*Resource      // published only, in the tenant's order
 	Keys      *keys.Set
 	Clients   *clients.Book
+	hosts     *clients.Hosts
 
 	codes         *secret.Sealer // authorization codes
 	interactions  *secret.Sealer // pending authorization requests
@@ -32,7 +33,7 @@ type Issuer struct {
 	secureCookies bool
 	metadata      document
 	jwks          document
-	policies      map[string]document // by resource id
+	policies      map[string]document           // by resource id
 	credentials   map[string]tenants.Credential // live ones of MCP servers, by id
 	loadedAt      time.Time
 }

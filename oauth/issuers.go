@@ -208,7 +208,7 @@ func (s *Issuers) assemble(sc scope.Scope, env *tenants.Environment, published [
 		return nil, fmt.Errorf("issuer URL: %w", err)
 	}
 	i := &Issuer{
-		URL: env.Issuer, Scope: sc, Env: env, Settings: env.Settings, Keys: set,
+		URL: env.Issuer, Scope: sc, Env: env, Settings: env.Settings, Keys: set, hosts: s.documents.Hosts(),
 		Clients: clients.NewBook(clients.BookDeps{
 			Store: s.clients, Documents: s.documents, Now: s.now, Dynamic: clients.NewDynamic(env.Secret, sc.EnvironmentID),
 			IssuerHost: u.Hostname(), MetadataDocuments: env.Settings.MetadataDocuments, Disabled: disabled,

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ostiary/ostiary/app/errs"
 	"github.com/ostiary/ostiary/app/web"
+	"github.com/ostiary/ostiary/oauth/clients"
 	"github.com/ostiary/ostiary/templates/flow"
 	"github.com/ostiary/ostiary/templates/layout"
 	"github.com/ostiary/ostiary/templates/ui"
@@ -87,6 +88,8 @@ var pageTexts = map[string]pageText{
 		lead:  "We only take decisions from our own pages, so we stopped. Nothing has been shared.",
 		fixes: []ui.Fix{{Title: "You can start again", Text: startAgain}},
 	},
+	clients.CodeDocumentRefused:     textDocumentRefused,
+	clients.CodeDocumentUnavailable: textDocumentUnavailable,
 	"resource_gone": {
 		title: "This MCP server is not offered any more",
 		lead:  "It was switched off while you were connecting. Nothing has been shared.",
@@ -139,7 +142,7 @@ func (m *Module) HandleError(err error, c echo.Context) {
 		m.log.InfoContext(ctx, "issuer page refused", "endpoint", r.URL.Path, "reason", codeOf(err))
 	}
 	view := flow.ErrorView{
-		Branding: i.branding(), Title: text.title, Lead: text.lead, Fixes: text.fixes, CaseID: shownCase(ctx),
+		Branding: i.branding(), Title: text.title, Lead: text.lead, Fixes: text.fixes, Facts: documentFacts(err), CaseID: shownCase(ctx),
 		When: m.now().UTC().Format("2 Jan 2006, 15:04 UTC"), Support: i.support(),
 	}
 	if renderErr := web.Render(c, status, flow.Error(view)); renderErr != nil {

@@ -8,7 +8,6 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/ory/fosite"
 
-	"github.com/ostiary/ostiary/app/errs"
 	"github.com/ostiary/ostiary/oauth/attemptlog"
 	"github.com/ostiary/ostiary/oauth/clients"
 )
@@ -57,13 +56,14 @@ func (m *Module) interaction(c echo.Context, sealed string) (*Issuer, *clients.C
 		return nil, nil, Interaction{}, err
 	}
 	client, err := i.Clients.Get(r.Context(), in.ClientID)
-	if errs.Is(err, errs.NotFound) || (err == nil && !client.MatchRedirect(in.RedirectURI)) {
-		return nil, nil, Interaction{}, pageProblem("client_unknown", err)
+	if err != nil {
+		return nil, nil, Interaction{}, clientProblem(err)
 	}
-	if err == nil {
-		attemptOf(r.Context()).asks(client, in.RedirectURI)
+	if !client.MatchRedirect(in.RedirectURI) { // its document changed meanwhile
+		return nil, nil, Interaction{}, pageProblem("redirect_uri_unknown", nil)
 	}
-	return i, client, in, err
+	attemptOf(r.Context()).asks(client, in.RedirectURI)
+	return i, client, in, nil
 }
 
 // resumeURL leads back to an interaction.

@@ -25,6 +25,7 @@ type devOptions struct {
 	dataDir       string
 	url           string
 	apply         string
+	documents     []string
 	json, reset   bool
 }
 
@@ -42,6 +43,8 @@ func devCommand() *cobra.Command {
 	f.StringVar(&o.dataDir, "data-dir", defaultDataDir(), "where the database and the keys of this machine are kept")
 	f.StringVar(&o.url, "url", "", "public base URL, when something stands in front (default http://localhost:PORT)")
 	f.StringVar(&o.apply, "apply", "", "a tenant file to apply besides the demo tenant")
+	f.StringArrayVar(&o.documents, "client-document", nil,
+		"URL=FILE: a file in place of the client metadata document at a URL, for work without the internet; may be repeated")
 	f.BoolVar(&o.json, "json", false, "print one line of JSON when ready, for scripts")
 	f.BoolVar(&o.reset, "reset", false, "forget everything from earlier starts first")
 	return cmd
@@ -50,6 +53,10 @@ func devCommand() *cobra.Command {
 // dev runs the whole product on loopback until ctx ends.
 func dev(ctx context.Context, o devOptions) error {
 	log := newLogger(slog.LevelWarn, true)
+	documents, err := readClientDocuments(o.documents)
+	if err != nil {
+		return err
+	}
 	home, err := openDataDir(ctx, o.dataDir, o.reset)
 	if err != nil {
 		return err
@@ -74,7 +81,7 @@ func dev(ctx context.Context, o devOptions) error {
 	if err := db.Migrate(ctx, cfg.MigrateDatabaseURL); err != nil {
 		return err
 	}
-	a, err := app.New(ctx, app.Deps{Config: cfg, Logger: log, Now: clock.System, Storybook: true})
+	a, err := app.New(ctx, app.Deps{Config: cfg, Logger: log, Now: clock.System, Storybook: true, ClientDocuments: documents})
 	if err != nil {
 		return err
 	}
