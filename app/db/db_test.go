@@ -62,7 +62,8 @@ func TestSchema_EveryTableForcesRowLevelSecurity(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keyedOtherwise := []string{"tenants", "tenant_slugs", "issuers", "member_logins"} // found before a tenant is known
+	// found before a tenant is known, or of the installation
+	keyedOtherwise := []string{"tenants", "tenant_slugs", "issuers", "member_logins", "job_runs"}
 	n := 0
 	for rows.Next() {
 		var name string

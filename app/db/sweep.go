@@ -1,0 +1,48 @@
+package db
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/ostiary/ostiary/app/scope"
+)
+
+// Expired names the rows of a table of tenants that may go: those whose column is before a time.
+type Expired struct {
+	Table  string // constants of the caller
+	Column string
+	Before time.Time
+}
+
+const sweepBatch = 1000
+
+// Sweep deletes expired rows of the tenant in ctx, a batch per transaction so that nobody waits for it, and returns how
+// many. Errors: errs.Unavailable.
+func (d *DB) Sweep(ctx context.Context, e Expired) (int, error) {
+	s, err := scope.From(ctx)
+	if err != nil {
+		return 0, err
+	}
+	statement := fmt.Sprintf(`delete from %[1]s where tenant_id = $1 and ctid = any(array(
+		select ctid from %[1]s where tenant_id = $1 and %[2]s < $2 limit %[3]d for update skip locked))`,
+		quote(e.Table), quote(e.Column), sweepBatch)
+	for total := 0; ; {
+		var n int64
+		err := d.Pipe(ctx, func(b *pgx.Batch) {
+			b.Queue(statement, s.TenantID, e.Before).Exec(func(tag pgconn.CommandTag) error {
+				n = tag.RowsAffected()
+				return nil
+			})
+		})
+		total += int(n)
+		if err != nil || n < sweepBatch {
+			return total, err
+		}
+	}
+}
+
+func quote(identifier string) string { return pgx.Identifier{identifier}.Sanitize() }
