@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/ostiary/ostiary/app/config"
@@ -44,6 +45,8 @@ type App struct {
 	clients  *clients.Store
 	tenants  tenants.Deps
 	handler  http.Handler
+
+	draining atomic.Bool // told to stop, still serving
 }
 
 // argon2id with OWASP's first recommendation; two at a time keep 40 MB of memory busy at most.

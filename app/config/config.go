@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/caarlos0/env/v11"
 
@@ -28,12 +29,19 @@ type Config struct {
 	LogLevel           slog.Level `env:"LOG_LEVEL" envDefault:"info"`
 	RateLimit          int        `env:"RATE_LIMIT" envDefault:"6000"` // token requests per minute of one client, grant type and address; 0: none
 	DatabaseMaxConns   int32      `env:"DATABASE_MAX_CONNS" envDefault:"20"`
+
+	// DrainDelay is how long a node that is told to stop goes on serving while /readyz says no: longer than a load balancer
+	// takes to notice.
+	DrainDelay time.Duration `env:"DRAIN_DELAY" envDefault:"0s"`
 }
 
 // secretNames can also be given as OSTIARY_<name>_FILE.
 var secretNames = [...]string{"DATABASE_URL", "MIGRATE_DATABASE_URL", "MASTER_KEY", "PREVIOUS_MASTER_KEYS"}
 
-const prefix = "OSTIARY_"
+const (
+	prefix        = "OSTIARY_"
+	maxDrainDelay = 5 * time.Minute
+)
 
 // Load reads and validates the environment given as "NAME=value" strings. It returns every problem at once.
 func Load(environ []string) (Config, error) {
@@ -97,6 +105,9 @@ func (c Config) validate() []error {
 	}
 	if _, err := c.Proxies(); err != nil {
 		problems = append(problems, err)
+	}
+	if c.DrainDelay < 0 || c.DrainDelay > maxDrainDelay {
+		problems = append(problems, fmt.Errorf("OSTIARY_DRAIN_DELAY: must be between 0s and %s", maxDrainDelay))
 	}
 	if c.MasterKey != "" {
 		if _, err := c.Keyring(); err != nil {
