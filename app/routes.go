@@ -61,19 +61,22 @@ type front struct {
 	rest          http.Handler
 }
 
-// ServeHTTP locates the issuer by URL and looks it up among the stored ones, or hands over to the rest.
+// ServeHTTP locates the issuer by URL and looks it up among the stored ones, or hands over to the rest. What is neither an
+// issuer's host nor the dashboard's gets a bare 404, whatever it asks for: no page and no document is ever served under a
+// name that somebody else chose.
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if shared(r.URL.Path) {
+	dashboards, sharedHost := oauth.SameHost(r.Host, f.dashboardHost), f.pattern.SharedBy(r.Host)
+	if shared(r.URL.Path) || (dashboards && !sharedHost) {
 		f.rest.ServeHTTP(w, r)
 		return
 	}
 	target, ok := f.pattern.Locate(r)
-	if !ok && f.pattern.Owns(r.URL.Path) {
-		bareNotFound(w, r)
+	if !ok && dashboards && !f.pattern.Owns(r.URL.Path) {
+		f.rest.ServeHTTP(w, r)
 		return
 	}
-	if !ok || (f.pattern.ByHost() && strings.EqualFold(r.Host, f.dashboardHost)) {
-		f.rest.ServeHTTP(w, r)
+	if !ok {
+		bareNotFound(w, r)
 		return
 	}
 	ctx, err := f.app.oauth.UseIssuer(r.Context(), target.IssuerURL)
@@ -93,6 +96,8 @@ func shared(path string) bool {
 
 func (f *front) noIssuer(w http.ResponseWriter, r *http.Request, err error) {
 	if errs.Is(err, errs.NotFound) {
+		// A proxy that does not pass Host on would make everything look like this.
+		f.app.log.DebugContext(r.Context(), "no issuer at this address", "host", r.Host)
 		bareNotFound(w, r)
 		return
 	}
@@ -114,8 +119,12 @@ func bareNotFound(w http.ResponseWriter, _ *http.Request) {
 
 const readyTimeout = 2 * time.Second
 
-// ready reports whether this node can do its work.
+// ready reports whether this node can do its work, and will still in a moment.
 func (a *App) ready(w http.ResponseWriter, r *http.Request) {
+	if a.draining.Load() {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 	defer cancel()
 	if err := a.db.Ping(ctx); err != nil {

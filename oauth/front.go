@@ -3,6 +3,7 @@ package oauth
 import (
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 )
@@ -63,28 +64,68 @@ type Target struct {
 // Locate maps the host and path of a request to an issuer URL, which is then looked up among the stored ones: nothing a
 // client sends becomes part of an issuer. ok is false for what is no issuer's.
 func (p Pattern) Locate(r *http.Request) (Target, bool) {
-	path := r.URL.EscapedPath()
-	if p.pathBefore != "" {
+	path, host := r.URL.EscapedPath(), strings.ToLower(r.Host)
+	switch {
+	case p.SharedBy(host):
 		return p.locatePath(path)
-	}
-	host := strings.ToLower(r.Host)
-	if strings.HasPrefix(host, p.hostBefore) && strings.HasSuffix(host, p.hostAfter) &&
-		len(host) > len(p.hostBefore)+len(p.hostAfter) {
+	case p.pathBefore == "" && strings.HasPrefix(host, p.hostBefore) && strings.HasSuffix(host, p.hostAfter) &&
+		len(host) > len(p.hostBefore)+len(p.hostAfter):
 		return Target{IssuerURL: p.scheme + "://" + host, Path: path}, true
 	}
 	return p.locateDomain(host, path)
 }
 
-// locateDomain is the custom-domain form: the whole host is the issuer, always over https.
+// SharedBy reports whether host is the one that all issuers share in the path form.
+func (p Pattern) SharedBy(host string) bool { return p.pathBefore != "" && SameHost(host, p.host) }
+
+// locateDomain is the custom-domain form: the whole host is the issuer, over https unless it is this computer.
 func (p Pattern) locateDomain(host, path string) (Target, bool) {
-	if name, port, err := net.SplitHostPort(host); err == nil && port == "443" {
-		host = name
+	scheme, port := "https", "443"
+	if isLoopback(host) {
+		scheme = p.scheme
 	}
-	u, err := url.Parse("https://" + host)
+	if scheme == "http" {
+		port = "80"
+	}
+	host = strings.TrimSuffix(host, ":"+port)
+	u, err := url.Parse(scheme + "://" + host)
 	if err != nil || u.Host != host || host == "" {
 		return Target{}, false
 	}
-	return Target{IssuerURL: "https://" + host, Path: path}, true
+	return Target{IssuerURL: scheme + "://" + host, Path: path}, true
+}
+
+// SameHost reports whether a request's Host names a host of ours, whose URL says it without a default port. On loopback every
+// name of this computer is the same host: localhost and 127.0.0.1 are told apart by browsers, not by people.
+func SameHost(host, ours string) bool {
+	if strings.EqualFold(host, ours) {
+		return true
+	}
+	name, port := splitHost(host)
+	ourName, ourPort := splitHost(ours)
+	if ourPort == "" && (port == "80" || port == "443") {
+		port = ""
+	}
+	return port == ourPort && (strings.EqualFold(name, ourName) || (isThisComputer(name) && isThisComputer(ourName)))
+}
+
+func splitHost(host string) (name, port string) {
+	name, port, err := net.SplitHostPort(host)
+	if err != nil {
+		return strings.Trim(host, "[]"), ""
+	}
+	return name, port
+}
+
+func isThisComputer(name string) bool {
+	ip, err := netip.ParseAddr(name)
+	return strings.EqualFold(name, "localhost") || (err == nil && ip.IsLoopback())
+}
+
+// isLoopback also takes the names below localhost (RFC 6761 §6.3).
+func isLoopback(host string) bool {
+	name, _ := splitHost(host)
+	return isThisComputer(name) || strings.HasSuffix(name, ".localhost")
 }
 
 // locatePath takes both spellings of well-known URLs: inserted before the issuer's path (RFC 8414 §3.1) and appended to it
@@ -111,10 +152,7 @@ func (p Pattern) locatePath(path string) (Target, bool) {
 
 func (p Pattern) issuer(slug string) string { return p.scheme + "://" + p.host + p.pathBefore + slug }
 
-// ByHost reports whether issuers have hosts of their own, so that the dashboard's host is told apart by name.
-func (p Pattern) ByHost() bool { return p.pathBefore == "" }
-
-// Owns reports whether a path can only be an issuer's, so that one which is nobody's is simply not found.
+// Owns reports whether a path of the shared host can only be an issuer's, so that one which is nobody's is simply not found.
 func (p Pattern) Owns(path string) bool {
-	return p.pathBefore != "" && (strings.HasPrefix(path, p.pathBefore) || strings.HasPrefix(path, "/.well-known/"))
+	return strings.HasPrefix(path, p.pathBefore) || strings.HasPrefix(path, "/.well-known/")
 }
