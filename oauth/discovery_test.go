@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -15,13 +16,18 @@ import (
 	"github.com/ostiary/ostiary/app/policy"
 )
 
-// wellKnown returns the four URLs at which a path issuer's metadata is looked for (RFC 8414 §3.1, OpenID Connect Discovery §4).
-func wellKnown(issuer string) []string {
-	i := strings.Index(issuer, "/i/")
-	origin, path := issuer[:i], issuer[i:]
+// wellKnown returns the four URLs at which an issuer's metadata is looked for (RFC 8414 §3.1, OpenID Connect Discovery §4).
+// For an issuer without a path they are two.
+func wellKnown(t *testing.T, issuer string) []string {
+	t.Helper()
+	u, err := url.Parse(issuer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	origin := u.Scheme + "://" + u.Host
 	return []string{
-		origin + "/.well-known/oauth-authorization-server" + path,
-		origin + "/.well-known/openid-configuration" + path,
+		origin + "/.well-known/oauth-authorization-server" + u.Path,
+		origin + "/.well-known/openid-configuration" + u.Path,
 		issuer + "/.well-known/openid-configuration",
 		issuer + "/.well-known/oauth-authorization-server",
 	}
@@ -31,7 +37,7 @@ func TestDiscovery_FourURLsOneDocument(t *testing.T) {
 	t.Parallel()
 	s := host.New(t)
 	first := ""
-	for _, target := range wellKnown(s.Acme.Issuer) {
+	for _, target := range wellKnown(t, s.Acme.Issuer) {
 		answer := host.Get(t, target)
 		if answer.Status != http.StatusOK || answer.Header.Get("Content-Type") != "application/json" ||
 			answer.Header.Get("Access-Control-Allow-Origin") != "*" {
@@ -64,32 +70,45 @@ func TestDiscovery_FourURLsOneDocument(t *testing.T) {
 func TestDiscovery_UnknownIsABare404(t *testing.T) {
 	t.Parallel()
 	s := host.New(t)
-	for _, path := range []string{
-		"/.well-known/oauth-authorization-server", "/.well-known/openid-configuration",
-		"/.well-known/oauth-authorization-server/i/nobody", "/i/nobody/.well-known/openid-configuration",
-		"/.well-known/oauth-protected-resource", "/.well-known/oauth-authorization-server/i/acme-dev/more",
-		"/i/acme-dev/.well-known/other", "/i/acme-dev/nothing", "/i//.well-known/openid-configuration",
-	} {
-		answer := host.Get(t, s.URL+path)
+	targets := []string{
+		s.Acme.Issuer + "/.well-known/other", s.Acme.Issuer + "/nothing", s.Acme.Issuer + "/.well-known/oauth-protected-resource",
+		s.URL + "/.well-known/oauth-authorization-server", s.URL + "/.well-known/openid-configuration",
+		s.URL + "/.well-known/oauth-protected-resource",
+		s.URL + "/.well-known/oauth-authorization-server/i/nobody", s.URL + "/.well-known/oauth-authorization-server/i/acme-dev/more",
+	}
+	if s.Form == host.PathForm {
+		targets = append(targets, s.URL+"/i/nobody/.well-known/openid-configuration", s.URL+"/i//.well-known/openid-configuration")
+	}
+	for _, target := range targets {
+		answer := host.Get(t, target)
 		if answer.Status != http.StatusNotFound || answer.Raw != "" || answer.Header.Get("Cache-Control") != "no-store" {
-			t.Errorf("%s: %d %q %q", path, answer.Status, answer.Raw, answer.Header.Get("Cache-Control"))
+			t.Errorf("%s: %d %q %q", target, answer.Status, answer.Raw, answer.Header.Get("Cache-Control"))
 		}
 	}
 }
 
-// The issuer is stored: nothing a request says becomes part of it.
+// The issuer is stored: nothing a request says becomes part of it, and a host nobody configured is answered with nothing.
 func TestDiscovery_DoesNotBelieveHost(t *testing.T) {
 	t.Parallel()
 	s := host.New(t)
-	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, s.Acme.Issuer+"/.well-known/openid-configuration", nil)
-	if err != nil {
-		t.Fatal(err)
+	ask := func(change func(*http.Request)) host.Answer {
+		r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, s.Acme.Issuer+"/.well-known/openid-configuration", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(r)
+		return host.Do(t, r)
 	}
-	r.Host = "evil.example"
-	r.Header.Set("X-Forwarded-Host", "evil.example")
-	r.Header.Set("X-Forwarded-Proto", "https")
-	if answer := host.Do(t, r); answer.Str("issuer") != s.Acme.Issuer || strings.Contains(answer.Raw, "evil") {
+	answer := ask(func(r *http.Request) {
+		r.Header.Set("X-Forwarded-Host", "evil.example")
+		r.Header.Set("X-Forwarded-Proto", "gopher")
+		r.Header.Set("Forwarded", "host=evil.example;proto=gopher")
+	})
+	if answer.Str("issuer") != s.Acme.Issuer || strings.Contains(answer.Raw, "evil") || strings.Contains(answer.Raw, "gopher") {
 		t.Errorf("%d %s", answer.Status, answer.Raw)
+	}
+	if answer := ask(func(r *http.Request) { r.Host = "evil.example" }); answer.Status != http.StatusNotFound || answer.Raw != "" {
+		t.Errorf("another host: %d %s", answer.Status, answer.Raw)
 	}
 }
 
@@ -105,7 +124,7 @@ func TestDiscovery_RevalidatesAndCompresses(t *testing.T) {
 	}
 	r, _ = http.NewRequestWithContext(context.Background(), http.MethodHead, target, nil)
 	r.Header.Set("Accept-Encoding", "gzip")
-	answer, err := http.DefaultTransport.RoundTrip(r)
+	answer, err := host.Transport().RoundTrip(r)
 	if err != nil {
 		t.Fatal(err)
 	}

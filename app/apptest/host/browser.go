@@ -25,7 +25,7 @@ func NewBrowser(t testing.TB) *Browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Browser{Client: &http.Client{Jar: jar, CheckRedirect: func(r *http.Request, via []*http.Request) error {
+	return &Browser{Client: &http.Client{Transport: transport(), Jar: jar, CheckRedirect: func(r *http.Request, via []*http.Request) error {
 		if r.URL.Host != via[0].URL.Host {
 			return http.ErrUseLastResponse
 		}

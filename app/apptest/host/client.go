@@ -49,7 +49,7 @@ func (a Answer) Str(name string) string {
 
 // noRedirects sees redirects instead of following them.
 func noRedirects() *http.Client {
-	return &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return &http.Client{Transport: transport(), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
 // Register registers a client by dynamic registration; metadata overrides what it sends.
