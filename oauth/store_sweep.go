@@ -13,6 +13,7 @@ func (m *Module) Sweep(ctx context.Context) (int, error) {
 	total := 0
 	for _, expired := range []db.Expired{
 		{Table: "sessions", Column: "expires_at", Before: m.now()},
+		{Table: "client_assertions", Column: "expires_at", Before: m.now()},
 	} {
 		n, err := m.store.db.Sweep(ctx, expired)
 		total += n

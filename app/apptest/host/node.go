@@ -23,7 +23,7 @@ func (s *Stack) newNode(t testing.TB, ln net.Listener) *Node {
 	t.Helper()
 	o := s.options
 	a, err := app.New(context.WithoutCancel(t.Context()), app.Deps{
-		Config: s.Config, Logger: o.logger, Now: s.Clock.Now, Tracer: o.tracer,
+		Config: s.Config, Logger: o.logger, Now: s.Clock.Now, Tracer: o.tracer, ClientDocuments: o.documents,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -58,10 +58,13 @@ type options struct {
 	tracer db.Tracer
 	rate   int
 	world  []tenanttest.Option
-	form   IssuerForm
-	nodes  int
-	drain  time.Duration
-	url    string
+
+	documents map[string][]byte
+
+	form  IssuerForm
+	nodes int
+	drain time.Duration
+	url   string
 }
 
 // Option changes what New builds.
