@@ -26,6 +26,9 @@ const module = "github.com/ostiary/ostiary"
 var platformCallers = map[string]string{
 	"tenants.Environments.findIssuer": "a request names an issuer URL; the tenant is what is being looked up",
 	"tenants.Members.findLogins":      "a member types an e-mail address before choosing a workspace",
+	"app/jobs.store.claim":            "job_runs belongs to the installation: which node does the work of all tenants",
+	"app/jobs.store.due":              "job_runs belongs to the installation",
+	"app/jobs.store.note":             "job_runs belongs to the installation",
 	"tenants.Tenants.listSlugs":       "jobs and `ostiary keys` look after every tenant; each is then worked on under its own scope",
 	"tenants.Tenants.findSlug":        "apply and dev name a workspace by its slug; the tenant is what is being looked up",
 }
