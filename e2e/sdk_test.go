@@ -17,6 +17,9 @@ type event struct {
 	Step  string `json:"step"`  // called, refreshed, refused, done
 	Text  string `json:"text"`  // of the tool's answer
 	Error string `json:"error"` // as the SDK reports it
+
+	Scope  string         `json:"scope"`  // granted
+	Claims map[string]any `json:"claims"` // of an id_token, or userinfo
 }
 
 // events runs a script and returns a function that waits for its next line.
