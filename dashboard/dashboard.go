@@ -7,6 +7,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/ostiary/ostiary/oauth/attemptlog"
 	"github.com/ostiary/ostiary/templates/ui"
 	"github.com/ostiary/ostiary/tenants"
 )
@@ -30,6 +31,7 @@ type Dashboard struct {
 	sessions     *tenants.MemberSessions
 	environments *tenants.Environments
 	resources    *tenants.Resources
+	attempts     *attemptlog.Reader
 }
 
 // New returns a Dashboard.
@@ -40,6 +42,7 @@ func New(d Deps) *Dashboard {
 		sessions:     tenants.NewMemberSessions(d.Services),
 		environments: tenants.NewEnvironments(d.Services),
 		resources:    tenants.NewResources(d.Services),
+		attempts:     attemptlog.NewReader(d.Services.DB, d.Now),
 	}
 }
 
@@ -54,6 +57,8 @@ func (d *Dashboard) Register(e *echo.Echo) {
 	env.GET("", d.showEnvironment)
 	env.GET("/brand.css", d.showBrand)
 	env.GET("/servers", d.showServers)
+	env.GET("/activity", d.showActivity)
+	env.GET("/activity/:case", d.showAttempt)
 	server := env.Group("/servers/:server")
 	server.GET("", d.showServer)
 	server.GET("/tools", d.showTools)

@@ -1,5 +1,5 @@
 // Package dashboard owns the screens members of a tenant use: sign-in, the list of MCP servers, one server with its tools
-// and permissions, and the wording of a permission beside a live preview of the consent page.
+// and permissions, the wording of a permission beside a live preview of the consent page, and the log of connection attempts.
 //
 // One file per screen action; echo ends in those files. Handlers parse a request into values, call a service of tenants and
 // fill one view struct of templates/pages. They hold no rule of their own: who may do what is the services' first line.

@@ -16,6 +16,7 @@ import (
 func (d *Dashboard) shell(c echo.Context, title string, crumbs ...ui.Link) layout.DashboardView {
 	view := shellOf(visitOf(c), title)
 	view.Crumbs = crumbs
+	markCurrent(view.Nav, c.Request().URL.Path)
 	view.Flash = d.takeFlash(c)
 	return view
 }
@@ -35,9 +36,19 @@ func shellOf(v *visit, title string) layout.DashboardView {
 	}
 	if v.env != nil {
 		view.HomeURL, view.Issuer = serversURL(v.env), v.env.Issuer
-		view.Nav = []layout.NavItem{{Label: "MCP servers", URL: serversURL(v.env), Icon: ui.IconServer, Current: true}}
+		view.Nav = []layout.NavItem{
+			{Label: "MCP servers", URL: serversURL(v.env), Icon: ui.IconServer},
+			{Label: "Activity", URL: activityURL(v.env), Icon: ui.IconPulse},
+		}
 	}
 	return view
+}
+
+// markCurrent marks the entry of the navigation that a page belongs to.
+func markCurrent(nav []layout.NavItem, path string) {
+	for n := range nav {
+		nav[n].Current = path == nav[n].URL || strings.HasPrefix(path, nav[n].URL+"/")
+	}
 }
 
 // initials returns the first letters of the first and the last word.
