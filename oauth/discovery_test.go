@@ -179,7 +179,7 @@ func TestJWKS_VerifiesTokensAndHoldsNothingPrivate(t *testing.T) {
 	if err := json.Unmarshal([]byte(raw), &set); err != nil {
 		t.Fatal(err)
 	}
-	jws, err := jose.ParseSigned(tokens.Access, []jose.SignatureAlgorithm{jose.ES256})
+	jws, err := jose.ParseSignedCompact(tokens.Access, []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil {
 		t.Fatal(err)
 	}

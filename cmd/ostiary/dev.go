@@ -93,30 +93,41 @@ func dev(ctx context.Context, o devOptions) error {
 	if err != nil {
 		return err
 	}
-	return runDev(ctx, a, listeners, demo, server, o, log)
+	run := devRun{app: a, listeners: listeners, demo: demo, server: server, json: o.json, log: log}
+	return run.serve(ctx)
 }
 
-// runDev serves everything, says so, and stops everything when ctx ends or one part fails.
-func runDev(ctx context.Context, a *app.App, l *devListeners, demo demoTenant, server *postgres.Server, o devOptions, log *slog.Logger) error {
+// devRun is everything that is ready to be served.
+type devRun struct {
+	app       *app.App
+	listeners *devListeners
+	demo      demoTenant
+	server    *postgres.Server // nil when somebody else runs it
+	json      bool
+	log       *slog.Logger
+}
+
+// serve serves everything, says so, and stops everything when ctx ends or one part fails.
+func (d devRun) serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	done := make(chan error, 3)
-	go func() { done <- a.Run(ctx, l.main) }()
-	go func() { done <- serveDemoServer(ctx, l.upstream) }()
+	go func() { done <- d.app.Run(ctx, d.listeners.main) }()
+	go func() { done <- serveDemoServer(ctx, d.listeners.upstream) }()
 	ready := make(chan struct{})
 	go func() {
-		done <- serveDemoGate(ctx, l, demo, log, func(net.Addr) { close(ready) })
+		done <- serveDemoGate(ctx, d.listeners, d.demo, d.log, func(net.Addr) { close(ready) })
 	}()
 	var postgresGone <-chan struct{}
-	if server != nil {
-		postgresGone = server.Done()
+	if d.server != nil {
+		postgresGone = d.server.Done()
 	}
 	running := 3
 	for running > 0 {
 		select {
 		case <-ready:
 			ready = nil
-			if err := demo.print(os.Stdout, o.json); err != nil {
+			if err := d.demo.print(os.Stdout, d.json); err != nil {
 				cancel(err)
 			}
 		case <-postgresGone:

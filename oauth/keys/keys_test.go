@@ -49,7 +49,7 @@ func TestSign_VerifiesWithAnyLibrary(t *testing.T) {
 		if err := json.Unmarshal(s.JWKS(), &published); err != nil {
 			t.Fatal(err)
 		}
-		jws, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
+		jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
 		if err != nil {
 			t.Fatalf("%s: %v", alg, err)
 		}
