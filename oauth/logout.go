@@ -70,7 +70,7 @@ func (i *Issuer) postLogout(ctx context.Context, clientID string, query url.Valu
 	if target == "" {
 		return "", nil
 	}
-	client, err := i.Clients.Get(ctx, clientID)
+	client, err := i.Clients.GetConfirmed(ctx, clientID)
 	if unavailable(err) {
 		return "", err
 	}

@@ -1,12 +1,18 @@
 package oauth_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"encoding/base64"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
 
 	"github.com/ostiary/ostiary/app/apptest/host"
 	"github.com/ostiary/ostiary/tenants/apply"
@@ -242,6 +248,72 @@ func TestMachine_StaysRevoked(t *testing.T) {
 	reapply(t, s, changed)
 	eventually(t, "a token on what was allowed anew", func() bool { return c.Token(t, machineForm(c, nil)).Str("scope") == "data:read" })
 	inactive(t, "the old token", server.ask(t, token))
+}
+
+// The MCP extension recommends that a machine signs instead of sending a secret (RFC 7523 §2.2).
+func TestMachine_ProvesItselfByAKey(t *testing.T) {
+	t.Parallel()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "1", Use: "sig"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := host.New(t, host.WithFile(func(f *apply.File) {
+		machineClient(f)
+		c := &f.Environments[0].Clients[0]
+		c.Auth, c.Secret, c.JWKS = apply.AuthPrivateKeyJWT, "", string(public)
+	}))
+	c := machine(s)
+	ask := func(assertion string) host.Answer {
+		return host.PostForm(t, s.Acme.Issuer+"/token", url.Values{
+			"grant_type": {"client_credentials"}, "client_assertion": {assertion}, "resource": {c.Resource},
+			"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
+		})
+	}
+	now := s.Clock.Now().Unix()
+	good := map[string]any{"iss": c.ID, "sub": c.ID, "aud": s.Acme.Issuer, "jti": "first", "iat": now, "exp": now + 60}
+	assertion := signed(t, key, good)
+	if answer := ask(assertion); answer.Status != http.StatusOK || answer.Str("scope") != "data:read signals:write" {
+		t.Fatalf("%d %s", answer.Status, answer.Raw)
+	}
+	refused(t, "the same assertion again", ask(assertion), 401, "invalid_client")
+	good["jti"], good["aud"] = "second", s.Neighbour.Issuer
+	refused(t, "made for another tenant's issuer", ask(signed(t, key, good)), 401, "invalid_client")
+	other, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good["jti"], good["aud"] = "third", s.Acme.Issuer
+	refused(t, "another key", ask(signed(t, other, good)), 401, "invalid_client")
+	refused(t, "the secret it once had", c.Token(t, machineForm(c, nil)), 401, "invalid_client")
+	if plan, err := s.Applier.Plan(tenanttest.Operator(), s.Acme.File); err != nil || !plan.Empty() {
+		t.Errorf("the same file again changes something: %s %v", plan, err)
+	}
+}
+
+// signed returns claims as a JWT.
+func signed(t *testing.T, key *ecdsa.PrivateKey, claims map[string]any) string {
+	t.Helper()
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: key}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	jws, err := signer.Sign(payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := jws.CompactSerialize()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
 }
 
 // Nothing is read and nothing is written for a token, so it does not matter that Postgres is away.

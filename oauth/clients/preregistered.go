@@ -27,7 +27,7 @@ func (p *Preregistered) Diff(ctx context.Context, files []apply.Client) ([]apply
 	if err != nil {
 		return nil, err
 	}
-	machines, err := p.store.machines(ctx, ids)
+	details, err := p.store.named(ctx, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -41,12 +41,12 @@ func (p *Preregistered) Diff(ctx context.Context, files []apply.Client) ([]apply
 		if have.Source != SourcePreregistered {
 			return nil, errs.New(errs.Conflict, "A client that registered itself already has the id "+f.ID+".")
 		}
-		diffs = append(diffs, apply.ClientDiff{Changed: changesOf(have, machines[f.ID], f)})
+		diffs = append(diffs, apply.ClientDiff{Changed: changesOf(have, details[f.ID], f)})
 	}
 	return diffs, nil
 }
 
-func changesOf(have Client, machine machineRow, f apply.Client) []string {
+func changesOf(have Client, details namedRow, f apply.Client) []string {
 	want := clientOf(f)
 	var changed []string
 	for _, part := range []struct {
@@ -58,8 +58,9 @@ func changesOf(have Client, machine machineRow, f apply.Client) []string {
 		{"grant types", slices.Equal(have.GrantTypes, want.GrantTypes)},
 		{"authentication", have.AuthMethod == want.AuthMethod},
 		{"secret", f.Secret == "" || hasSecret(have.SecretHashes, f.Secret)},
-		{"addresses after a sign-out", slices.Equal(words(machine.PostLogout), f.PostLogoutRedirectURIs)},
-		{"what it may do for itself", sameMachine(machine, f.Machine)},
+		{"addresses after a sign-out", slices.Equal(words(details.PostLogout), f.PostLogoutRedirectURIs)},
+		{"public keys", sameKeys(details, f)},
+		{"what it may do for itself", sameMachine(details, f.Machine)},
 	} {
 		if !part.same {
 			changed = append(changed, part.name)
@@ -90,7 +91,7 @@ func (p *Preregistered) Upsert(ctx context.Context, f apply.Client) (string, err
 	if err := p.store.Upsert(ctx, want); err != nil {
 		return "", err
 	}
-	if err := p.store.setPostLogout(ctx, f); err != nil {
+	if err := p.store.setNamed(ctx, f); err != nil {
 		return "", err
 	}
 	return made, p.store.setMachine(ctx, f)
@@ -102,8 +103,12 @@ func clientOf(f apply.Client) Client {
 	c := Client{
 		ID: f.ID, Source: SourcePreregistered, Name: f.Name, RedirectURIs: f.RedirectURIs, GrantTypes: f.GrantTypes, AuthMethod: AuthNone,
 	}
-	if f.Auth == apply.AuthSecret {
+	switch f.Auth {
+	case apply.AuthSecret:
 		c.AuthMethod = AuthSecret
+	case apply.AuthPrivateKeyJWT:
+		c.AuthMethod = AuthPrivateKeyJWT
+	case apply.AuthNone:
 	}
 	switch {
 	case f.Machine != nil:

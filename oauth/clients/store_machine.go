@@ -2,7 +2,9 @@ package clients
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -36,43 +38,46 @@ func queueMachine(b *pgx.Batch, sc scope.Scope, id string, c *Client) {
 	})
 }
 
-// machineRow is a client's standing grant and what else a tenant file says that no query asks for.
-type machineRow struct {
+// namedRow is a named client's standing grant and what else a tenant file says of it that no query asks for.
+type namedRow struct {
 	ClientID   string
 	GrantID    string
 	ResourceID string
 	Identifier string
 	Scopes     string // separated by spaces
 	PostLogout string // the same
+	JWKS       string
+	JWKSURI    string
 	RevokedAt  *time.Time
 }
 
-const selectMachines = `select c.id as client_id, coalesce(g.id, '') as grant_id, coalesce(g.resource_id, '') as resource_id,
+const selectNamed = `select c.id as client_id, coalesce(g.id, '') as grant_id, coalesce(g.resource_id, '') as resource_id,
   coalesce(r.identifier, '') as identifier, coalesce(array_to_string(g.scopes, ' '), '') as scopes, g.revoked_at,
   coalesce((select string_agg(uri, ' ' order by n) from
-    jsonb_array_elements_text(c.metadata->'post_logout_redirect_uris') with ordinality as l(uri, n)), '') as post_logout
+    jsonb_array_elements_text(c.metadata->'post_logout_redirect_uris') with ordinality as l(uri, n)), '') as post_logout,
+  coalesce((c.metadata->'jwks')::text, '') as jwks, coalesce(c.metadata->>'jwks_uri', '') as jwks_uri
 from clients c
 left join grants g on g.tenant_id = c.tenant_id and g.environment_id = c.environment_id
   and g.id = c.metadata->>'machine_grant' and g.client_id = c.id
 left join resources r on r.tenant_id = g.tenant_id and r.environment_id = g.environment_id and r.id = g.resource_id
 where c.tenant_id = ? and c.environment_id = ? and c.id in ?`
 
-// machines returns what the clients with these ids may do for themselves, by client id.
-func (s *Store) machines(ctx context.Context, ids []string) (map[string]machineRow, error) {
+// named returns what only named clients have, by client id.
+func (s *Store) named(ctx context.Context, ids []string) (map[string]namedRow, error) {
 	sc, err := scope.From(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var list []machineRow
+	var list []namedRow
 	if len(ids) > 0 {
 		err = s.db.InTenant(ctx, func(_ context.Context, tx *gorm.DB) error {
-			return tx.Raw(selectMachines, sc.TenantID, sc.EnvironmentID, ids).Scan(&list).Error
+			return tx.Raw(selectNamed, sc.TenantID, sc.EnvironmentID, ids).Scan(&list).Error
 		})
 	}
 	if err != nil {
-		return nil, fmt.Errorf("load machine clients: %w", err)
+		return nil, fmt.Errorf("load named clients: %w", err)
 	}
-	found := make(map[string]machineRow, len(list))
+	found := make(map[string]namedRow, len(list))
 	for _, row := range list {
 		found[row.ClientID] = row
 	}
@@ -95,7 +100,7 @@ func (s *Store) setMachine(ctx context.Context, f apply.Client) error {
 		return err
 	}
 	return s.db.InTenant(ctx, func(ctx context.Context, tx *gorm.DB) error {
-		known, err := s.machines(ctx, []string{f.ID})
+		known, err := s.named(ctx, []string{f.ID})
 		if err != nil {
 			return err
 		}
@@ -145,7 +150,7 @@ func (s *Store) giveMachine(ctx context.Context, tx *gorm.DB, sc scope.Scope, f 
 	})
 }
 
-func (s *Store) endMachine(ctx context.Context, tx *gorm.DB, sc scope.Scope, have machineRow, now time.Time) error {
+func (s *Store) endMachine(ctx context.Context, tx *gorm.DB, sc scope.Scope, have namedRow, now time.Time) error {
 	if have.GrantID == "" || have.RevokedAt != nil {
 		return nil
 	}
@@ -164,7 +169,7 @@ func (s *Store) recordMachine(ctx context.Context, action, grantID string, detai
 	})
 }
 
-func sameMachine(have machineRow, want *apply.Machine) bool {
+func sameMachine(have namedRow, want *apply.Machine) bool {
 	if want == nil || have.GrantID == "" {
 		return want == nil && have.GrantID == ""
 	}
@@ -172,15 +177,42 @@ func sameMachine(have machineRow, want *apply.Machine) bool {
 	return err == nil && identifier == have.Identifier && slices.Equal(want.Scopes, words(have.Scopes))
 }
 
-// setPostLogout writes where the client may return to after a sign-out.
-func (s *Store) setPostLogout(ctx context.Context, f apply.Client) error {
+// setNamed writes where the client may return to after a sign-out, and the keys it signs its requests with.
+// Errors: errs.Invalid for keys nobody can use.
+func (s *Store) setNamed(ctx context.Context, f apply.Client) error {
 	sc, err := scope.From(ctx)
 	if err != nil {
 		return err
 	}
+	metadata := clientMetadata{PostLogoutURIs: f.PostLogoutRedirectURIs}
+	if f.JWKS != "" {
+		if _, err := parseKeySet([]byte(f.JWKS)); err != nil {
+			return errs.New(errs.Invalid, "The client "+f.ID+" cannot be used: "+err.Error()+".")
+		}
+		metadata.JWKS = json.RawMessage(f.JWKS)
+	}
+	metadata.JWKSURI = f.JWKSURI
+	text, err := json.Marshal(metadata)
+	if err != nil {
+		return fmt.Errorf("client metadata: %w", err)
+	}
 	return s.db.InTenant(ctx, func(_ context.Context, tx *gorm.DB) error {
-		return tx.Exec(`update clients set metadata = jsonb_set(metadata, '{post_logout_redirect_uris}', ?::jsonb)
-			where tenant_id = ? and environment_id = ? and id = ?`,
-			jsonList(f.PostLogoutRedirectURIs), sc.TenantID, sc.EnvironmentID, f.ID).Error
+		return tx.Exec(`update clients set metadata = metadata - 'post_logout_redirect_uris' - 'jwks' - 'jwks_uri' || ?::jsonb
+			where tenant_id = ? and environment_id = ? and id = ?`, string(text), sc.TenantID, sc.EnvironmentID, f.ID).Error
 	})
+}
+
+// sameKeys reports whether a stored key set is the file's: Postgres keeps the meaning and not the text.
+func sameKeys(have namedRow, f apply.Client) bool {
+	if have.JWKSURI != f.JWKSURI || (have.JWKS == "") != (f.JWKS == "") {
+		return false
+	}
+	if f.JWKS == "" {
+		return true
+	}
+	var a, b any
+	if json.Unmarshal([]byte(have.JWKS), &a) != nil || json.Unmarshal([]byte(f.JWKS), &b) != nil {
+		return false
+	}
+	return reflect.DeepEqual(a, b)
 }

@@ -101,8 +101,9 @@ type AuthMethod string
 
 // The methods a file may name.
 const (
-	AuthNone   AuthMethod = "none"
-	AuthSecret AuthMethod = "secret"
+	AuthNone          AuthMethod = "none"
+	AuthSecret        AuthMethod = "secret"
+	AuthPrivateKeyJWT AuthMethod = "private_key_jwt" // RFC 7523 §2.2
 )
 
 // Client is a pre-registered OAuth client, found by its id.
@@ -114,6 +115,10 @@ type Client struct {
 	Secret       string     `yaml:"secret"` // one is made and printed once when auth is secret and none is given
 	SecretFile   string     `yaml:"secret_file"`
 	GrantTypes   []string   `yaml:"grant_types"` // authorization_code and refresh_token when empty
+
+	JWKS     string `yaml:"jwks"`      // public keys of auth: private_key_jwt, as JSON (RFC 7517 §5)
+	JWKSFile string `yaml:"jwks_file"` // in place of JWKS; Parse reads it
+	JWKSURI  string `yaml:"jwks_uri"`  // or where they are
 
 	PostLogoutRedirectURIs []string `yaml:"post_logout_redirect_uris"` // where it may return to after a sign-out
 	Machine                *Machine `yaml:"machine"`                   // for a client that acts for itself and no user

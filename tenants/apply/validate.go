@@ -166,18 +166,7 @@ func (c *Client) validate() check.Problems {
 		p.Add("id", "A URL names a client by its metadata document; choose a plain id.")
 	}
 	p.Add("name", check.Text(c.Name, 100))
-	switch c.Auth {
-	case "", AuthNone:
-		if c.Secret != "" || c.SecretFile != "" {
-			p.Add("auth", "A client with a secret has auth: secret.")
-		}
-	case AuthSecret:
-		if c.Secret != "" && len(c.Secret) < 32 {
-			p.Add("secret", "Use at least 32 random characters, or leave it out and one is made.")
-		}
-	default:
-		p.Addf("auth", "Choose %s or %s.", AuthNone, AuthSecret)
-	}
+	p = append(p, c.validateAuth()...)
 	if c.Machine != nil {
 		p = append(p, c.validateMachine()...)
 		return p

@@ -1,6 +1,8 @@
 package apply
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
 
 	"github.com/ostiary/ostiary/tenants"
@@ -9,6 +11,34 @@ import (
 
 // grantMachine is the grant type of clients that act for themselves (RFC 6749 §4.4).
 const grantMachine = "client_credentials"
+
+// validateAuth checks how a client proves itself: by one thing, and by what its method needs.
+func (c *Client) validateAuth() check.Problems {
+	var p check.Problems
+	method := cmp.Or(c.Auth, AuthNone)
+	if method != AuthNone && method != AuthSecret && method != AuthPrivateKeyJWT {
+		p.Addf("auth", "Choose %s, %s or %s.", AuthNone, AuthSecret, AuthPrivateKeyJWT)
+		return p
+	}
+	if method != AuthSecret && (c.Secret != "" || c.SecretFile != "") {
+		p.Add("auth", "A client with a secret has auth: secret.")
+	}
+	if method == AuthSecret && c.Secret != "" && len(c.Secret) < 32 {
+		p.Add("secret", "Use at least 32 random characters, or leave it out and one is made.")
+	}
+	keys := c.JWKS != "" || c.JWKSFile != ""
+	switch {
+	case method != AuthPrivateKeyJWT && (keys || c.JWKSURI != ""):
+		p.Add("auth", "A client with public keys has auth: private_key_jwt.")
+	case method == AuthPrivateKeyJWT && keys == (c.JWKSURI != ""):
+		p.Add("jwks", "Give the public keys, or the address where they are: one of the two.")
+	case c.JWKS != "" && !json.Valid([]byte(c.JWKS)):
+		p.Add("jwks", "Write a JSON Web Key Set: {\"keys\": […]}.")
+	case c.JWKSURI != "":
+		p.Add("jwks_uri", redirectProblem(c.JWKSURI))
+	}
+	return p
+}
 
 // validateGrants checks what a client that acts for users may do, and where it returns to.
 func (c *Client) validateGrants() check.Problems {
@@ -39,7 +69,7 @@ func (c *Client) validateGrants() check.Problems {
 func (c *Client) validateMachine() check.Problems {
 	var p check.Problems
 	if c.Auth == "" || c.Auth == AuthNone {
-		p.Add("auth", "A machine client proves itself: choose auth: secret.")
+		p.Add("auth", "A machine client proves itself: choose auth: private_key_jwt or auth: secret.")
 	}
 	for i, grant := range c.GrantTypes {
 		if grant != grantMachine {
