@@ -55,7 +55,7 @@ func parseDocument(id string, raw []byte, loopback bool) (*Client, error) {
 	if err := strictjson.Unmarshal(raw, &d); err != nil && d.ClientID == nil {
 		return nil, &FetchError{Host: at.Hostname(), Reason: "answered with something that is no client metadata", cause: err}
 	} else if err != nil {
-		return refuse("a member has the wrong type")
+		return refuse("a member has the wrong type or comes twice")
 	}
 	switch {
 	case d.ClientID == nil:

@@ -11,11 +11,13 @@ import (
 )
 
 const (
-	staleFor    = 7 * 24 * time.Hour // how long what we have goes on when its host is away
-	failedFor   = 10 * time.Second   // how long a failure is not tried again
-	renewAfter  = 30 * time.Second   // between two fetches that a lookup asks for before time
-	patience    = 2 * time.Second    // how long a request waits for news of something we still have
+	staleFor   = 7 * 24 * time.Hour // how long what we have goes on when its host is away
+	failedFor  = 10 * time.Second   // how long a failure is not tried again
+	renewAfter = 30 * time.Second   // between two fetches that a lookup asks for before time
+
 	maxFailures = 1000
+
+	defaultPatience = 2 * time.Second // how long a request waits for news of something we still have
 )
 
 // documentKey names something fetched. It tells what an issuer on loopback may see from what others may.
@@ -30,6 +32,7 @@ func (k documentKey) flight() string { return fmt.Sprintf("%t %s", k.loopback, k
 // out for each thing, whoever waits for it.
 type shelf[V any] struct {
 	now      func() time.Time
+	patience time.Duration
 	download func(ctx context.Context, key documentKey, known bool) (V, time.Duration, error)
 
 	flights singleflight.Group
@@ -54,7 +57,7 @@ func newShelf[V any](most int, now func() time.Time,
 	download func(context.Context, documentKey, bool) (V, time.Duration, error),
 ) *shelf[V] {
 	return &shelf[V]{
-		now: now, download: download,
+		now: now, patience: defaultPatience, download: download,
 		held: newRecently[documentKey, holding[V]](most), failed: newRecently[documentKey, failure](maxFailures),
 	}
 }
@@ -115,7 +118,7 @@ func (s *shelf[V]) load(ctx context.Context, key documentKey, have holding[V]) (
 	})
 	var impatient <-chan time.Time
 	if have.present {
-		timer := time.NewTimer(patience)
+		timer := time.NewTimer(s.patience)
 		defer timer.Stop()
 		impatient = timer.C
 	}

@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -70,12 +71,12 @@ type fetchDeps struct {
 	now      func() time.Time
 	resolver *net.Resolver
 	tls      *tls.Config
-	admitted guard
+	admitted func(netip.AddrPort) error
 }
 
 func newFetcher(d fetchDeps) *fetcher {
 	return &fetcher{
-		public: fetchClient(d, guard{admitted: d.admitted.admitted}), local: fetchClient(d, guard{loopback: true}),
+		public: fetchClient(d, guard{admitted: d.admitted}), local: fetchClient(d, guard{loopback: true}),
 		timeout: fetchTimeout, slots: make(chan struct{}, fetchesAtOnce), now: d.now,
 	}
 }
