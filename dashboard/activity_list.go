@@ -79,6 +79,9 @@ func attemptRow(env *tenants.Environment, a attemptlog.Attempt, now time.Time) p
 	if row.Host == "" {
 		row.Host = "Unknown app"
 	}
+	if row.User == "" {
+		row.User = "–"
+	}
 	if stopped(a.Last) {
 		row.Reason = attemptlog.Explain(a.Last).What
 	}

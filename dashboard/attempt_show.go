@@ -86,9 +86,9 @@ func attemptSteps(steps []attemptlog.Step) []pages.AttemptStep {
 	start := steps[0].At
 	out := make([]pages.AttemptStep, 0, len(steps))
 	for n, s := range steps {
-		view := pages.AttemptStep{At: "+" + sinceWords(s.At.Sub(start)), Title: stepTitle(s), What: stepEndpoints[s.Kind], Text: s.Detail}
-		if n == 0 {
-			view.At = s.At.Format("15:04:05")
+		view := pages.AttemptStep{At: s.At.Format(time.TimeOnly), Title: stepTitle(s), What: stepEndpoints[s.Kind], Text: s.Detail}
+		if since := s.At.Sub(start); n > 0 && since < time.Minute {
+			view.At = "+" + strconv.FormatFloat(since.Seconds(), 'f', 1, 64) + " s"
 		}
 		switch {
 		case stopped(s) && n == len(steps)-1:
@@ -117,11 +117,4 @@ func failOf(s attemptlog.Step) *pages.StepFail {
 		fail.Icon, fail.Who = ui.IconClient, "The makers of the app can fix it."
 	}
 	return fail
-}
-
-func sinceWords(d time.Duration) string {
-	if d < time.Minute {
-		return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + " s"
-	}
-	return d.Truncate(time.Second).String()
 }

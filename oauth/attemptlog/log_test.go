@@ -73,6 +73,7 @@ func TestFind_ShowsTheWholeHandshakeAndWhatCameBefore(t *testing.T) {
 	f := newFixture(t)
 	f.record(t, f.Acme,
 		attemptlog.Step{Kind: attemptlog.KindMetadata, Outcome: attemptlog.OutcomeOK, Address: "192.0.2.1"},
+		attemptlog.Step{Kind: attemptlog.KindMetadata, Outcome: attemptlog.OutcomeOK, Address: "192.0.2.1"},
 		attemptlog.Step{Kind: attemptlog.KindMetadata, Outcome: attemptlog.OutcomeOK, Address: "192.0.2.99"},
 		attemptlog.Step{Kind: attemptlog.KindRegister, Outcome: attemptlog.OutcomeOK, ClientID: "app", Address: "198.51.100.7"},
 		attemptlog.Step{Kind: attemptlog.KindRegister, Outcome: attemptlog.OutcomeOK, ClientID: "other", Address: "192.0.2.1"},

@@ -120,7 +120,7 @@ func (r *Reader) listSteps(ctx context.Context, sc scope.Scope, f StepFilter, si
 // Steps of one case and of what came before it; bounded, since a browser that is reloaded adds to a case.
 const (
 	maxSteps   = 200
-	maxEarlier = 20
+	maxEarlier = 100
 )
 
 func (r *Reader) findCase(ctx context.Context, sc scope.Scope, caseID string) ([]Step, error) {
@@ -141,8 +141,19 @@ func (r *Reader) findCase(ctx context.Context, sc scope.Scope, caseID string) ([
 			Where("client_id in ? or (client_id = '' and address in ?)", clients, machines).
 			Order("at desc, id desc").Limit(maxEarlier).Find(&before).Error
 	})
+	before = latestReads(before)
 	slices.Reverse(before)
 	return stepsOf(append(before, rows...)), err
+}
+
+// latestReads keeps one read of metadata per machine, the latest: machines read it again and again.
+func latestReads(newestFirst []stepRow) []stepRow {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(newestFirst, func(row stepRow) bool {
+		again := row.ClientID == "" && seen[row.Address]
+		seen[row.Address] = seen[row.Address] || row.ClientID == ""
+		return again
+	})
 }
 
 // beforeCases are the kinds of steps that come before an attempt has an id.
