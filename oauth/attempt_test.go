@@ -23,7 +23,7 @@ var caseOnPage = regexp.MustCompile(`OST-[A-Z2-7]{5}-[A-Z2-7]{5}`)
 // findAttempt returns the steps of a case.
 func findAttempt(t *testing.T, s *host.Stack, caseID string) []attemptlog.Step {
 	t.Helper()
-	s.App.Attempts().Flush(t.Context())
+	s.FlushAttempts(t)
 	steps, err := s.App.AttemptReader().Find(s.Acme.Operator(), caseID)
 	if err != nil {
 		t.Fatalf("case %q: %v", caseID, err)
@@ -34,7 +34,7 @@ func findAttempt(t *testing.T, s *host.Stack, caseID string) []attemptlog.Step {
 // latestAttempt returns the attempt that began last.
 func latestAttempt(t *testing.T, s *host.Stack) attemptlog.Attempt {
 	t.Helper()
-	s.App.Attempts().Flush(t.Context())
+	s.FlushAttempts(t)
 	list, _, err := s.App.AttemptReader().List(s.Acme.Operator(), attemptlog.AttemptFilter{})
 	if err != nil || len(list) == 0 {
 		t.Fatalf("no attempt: %v", err)
@@ -99,7 +99,7 @@ func TestAttempt_FailuresSayWhatDiffers(t *testing.T) {
 				t.Fatalf("token: %d %s", answer.Status, answer.Raw)
 			}
 			s.Clock.Advance(1)
-			s.App.Attempts().Flush(t.Context())
+			s.FlushAttempts(t)
 			list, _, err := s.App.AttemptReader().List(s.Acme.Operator(), attemptlog.AttemptFilter{ClientID: a.Client.ID})
 			if err != nil || len(list) != 1 {
 				t.Fatalf("%d attempts, %v", len(list), err)
@@ -212,7 +212,7 @@ func TestAttempt_KeepsNothingThatCouldBeUsed(t *testing.T) {
 		again.Params.Set(name, "https://a.example/?token="+tokens.Str("access_token")+"&v="+a.Verifier)
 		host.NewBrowser(t).Open(t, again.URL())
 	}
-	s.App.Attempts().Flush(t.Context())
+	s.FlushAttempts(t)
 	var rows []string
 	err := s.DB.InTenant(s.Acme.Operator(), func(_ context.Context, tx *gorm.DB) error {
 		return tx.Raw("select to_jsonb(attempt_steps)::text from attempt_steps").Scan(&rows).Error

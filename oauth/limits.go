@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"sync"
@@ -47,7 +48,7 @@ func (m *Module) limitToken(c echo.Context, i *Issuer) error {
 		if ok {
 			continue
 		}
-		if m.dead.has(r.PostForm.Get("refresh_token"), m.now()) {
+		if m.isDead(r.Context(), i, r.PostForm.Get("refresh_token")) {
 			return errRefreshDead
 		}
 		return tooMany(after)
@@ -78,13 +79,37 @@ func (m *Module) rememberDead(r *http.Request, err error) {
 	}
 }
 
+// isDead reports whether a refresh token was refused for good, by this node or any other. Who made it up hears so at once; of
+// a token of ours the grant is looked at, once in a while. In doubt it is not.
+func (m *Module) isDead(ctx context.Context, i *Issuer, token string) bool {
+	now := m.now()
+	if token == "" {
+		return false
+	}
+	grantID, _, ok := i.parseRefreshToken(token)
+	if !ok || m.dead.has(token, now) {
+		return true
+	}
+	if !m.dead.look(token, now) {
+		return false
+	}
+	dead, err := m.store.refreshIsDead(ctx, i, grantID, now)
+	if err != nil || !dead {
+		return false
+	}
+	m.dead.add(token, now)
+	return true
+}
+
 // deadTokens remembers refresh tokens that were refused for good, for callers over their bound.
 type deadTokens struct {
-	mu    sync.Mutex
-	until map[string]time.Time // by hash
+	mu     sync.Mutex
+	until  map[string]time.Time // by hash
+	looked map[string]time.Time // when those that were alive may be looked at again
 }
 
 const (
+	lookAgain     = time.Second
 	rememberDead  = 10 * time.Minute
 	maxDeadTokens = 50_000
 )
@@ -109,4 +134,19 @@ func (d *deadTokens) has(token string, now time.Time) bool {
 	defer d.mu.Unlock()
 	until, ok := d.until[string(secret.Hash(token))]
 	return ok && now.Before(until)
+}
+
+// look reports whether it is time to look at a token that is not known to be dead, and notes that somebody does.
+func (d *deadTokens) look(token string, now time.Time) bool {
+	hash := string(secret.Hash(token))
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if now.Before(d.looked[hash]) {
+		return false
+	}
+	if d.looked == nil || len(d.looked) >= maxDeadTokens {
+		d.looked = map[string]time.Time{}
+	}
+	d.looked[hash] = now.Add(lookAgain)
+	return true
 }

@@ -321,7 +321,9 @@ func TestMachine_NeedsNoDatabase(t *testing.T) {
 	t.Parallel()
 	s := host.New(t, host.WithFile(machineClient))
 	c := machine(s)
-	c.Token(t, machineForm(c, nil)) // the client is in memory from now on
+	for range s.Nodes {
+		c.Token(t, machineForm(c, nil)) // the client is in memory from now on
+	}
 	s.Cable.Cut()
 	for range 20 {
 		if answer := c.Token(t, machineForm(c, nil)); answer.Status != http.StatusOK {

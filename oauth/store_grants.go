@@ -155,6 +155,31 @@ func (s *store) loadRefresh(ctx context.Context, i *Issuer, grantID, clientID st
 	return g, st, nil
 }
 
+const refreshIsDead = `select g.revoked_at is not null or u.disabled_at is not null or g.expires_at <= $4
+  or coalesce(g.refresh_expires_at <= $4, true)
+from grants g
+join users u on u.tenant_id = g.tenant_id and u.environment_id = g.environment_id and u.id = g.user_id
+where g.tenant_id = $1 and g.environment_id = $2 and g.id = $3`
+
+// refreshIsDead reports whether no refresh token of a grant can ever be used again.
+func (s *store) refreshIsDead(ctx context.Context, i *Issuer, grantID string, now time.Time) (bool, error) {
+	dead := true // a token of ours whose grant is not there
+	err := s.db.Pipe(ctx, func(b *pgx.Batch) {
+		b.Queue(refreshIsDead, i.Scope.TenantID, i.Scope.EnvironmentID, grantID, now).Query(func(rows pgx.Rows) error {
+			for rows.Next() {
+				if err := rows.Scan(&dead); err != nil {
+					return err
+				}
+			}
+			return rows.Err()
+		})
+	})
+	if err != nil {
+		return false, fmt.Errorf("look at grant: %w", err)
+	}
+	return dead, nil
+}
+
 // A predecessor's use is counted only while the row is as it was judged.
 const repeatRefresh = `update grants set graced = graced + 1, last_used_at = $5,
   recoveries = recoveries + $6, recovered = recovered or $6 > 0

@@ -83,3 +83,11 @@ func (s *Stack) Restart(t testing.TB) {
 	}
 	s.App = s.Nodes[0].App
 }
+
+// FlushAttempts writes down what every node knows of connection attempts.
+func (s *Stack) FlushAttempts(t testing.TB) {
+	t.Helper()
+	for _, n := range s.Nodes {
+		n.App.Attempts().Flush(t.Context())
+	}
+}
