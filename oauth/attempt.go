@@ -147,7 +147,7 @@ func (m *Module) pageRefused(ctx context.Context, endpoint string, status int, e
 		reason, detail = p.code, p.description
 	}
 	if host, why := documentReason(err); why != "" {
-		detail = strings.TrimSpace(host + " " + why)
+		detail = strings.TrimPrefix(host+": "+why, ": ")
 	}
 	m.step(ctx, kind, outcomeOf(status), reason, detail)
 }

@@ -47,7 +47,7 @@ func documentReason(err error) (host, reason string) {
 	case errors.As(err, &refused):
 		return refused.Host, refused.Reason
 	case errors.As(err, &fetch):
-		return fetch.Host, fetch.Reason
+		return fetch.Host, "the host " + fetch.Reason
 	case errors.Is(err, clients.ErrDocumentURL):
 		return "", clients.ErrDocumentURL.Error()
 	}

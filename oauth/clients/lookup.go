@@ -3,6 +3,7 @@ package clients
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -53,12 +54,17 @@ type BookDeps struct {
 func NewBook(d BookDeps) *Book {
 	b := &Book{
 		dynamic: d.Dynamic, disabled: map[string]bool{}, store: d.Store, now: d.Now, cached: map[string]cachedClient{},
-		documents: d.Documents, byDocument: d.MetadataDocuments, loopback: IsLoopbackHost(d.IssuerHost), issuerHost: d.IssuerHost,
+		documents: d.Documents, byDocument: d.MetadataDocuments, loopback: issuerOnLoopback(d.IssuerHost), issuerHost: d.IssuerHost,
 	}
 	for _, id := range d.Disabled {
 		b.disabled[id] = true
 	}
 	return b
+}
+
+// issuerOnLoopback takes names below localhost as well (RFC 6761 §6.3): the operator chose the name, not a stranger.
+func issuerOnLoopback(host string) bool {
+	return IsLoopbackHost(host) || strings.HasSuffix(strings.ToLower(host), ".localhost")
 }
 
 // Get returns the client with this id, for a request that begins something: a metadata document nobody here has seen is fetched.
