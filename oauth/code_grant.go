@@ -21,7 +21,9 @@ type authorizeSession struct {
 }
 
 // HandleAuthorizeEndpointRequest adds code and iss (RFC 9207 §2) to the answer.
-func (h *codeAuthorizer) HandleAuthorizeEndpointRequest(ctx context.Context, ar fosite.AuthorizeRequester, resp fosite.AuthorizeResponder) error {
+func (h *codeAuthorizer) HandleAuthorizeEndpointRequest(
+	ctx context.Context, ar fosite.AuthorizeRequester, resp fosite.AuthorizeResponder,
+) error {
 	if !ar.GetResponseTypes().ExactOne("code") {
 		return nil
 	}

@@ -1,7 +1,7 @@
 // Package oauth is the data plane: the authorization server of each environment.
 //
-// It owns discovery, registration, authorization, consent, tokens, revocation and the signed policy, and is the only tree
-// that imports fosite. fosite is the protocol engine (request parsing, client and redirect validation, handler dispatch);
+// It owns discovery, registration, authorization, consent, tokens, revocation, introspection, userinfo, sign-out and the
+// signed policy, and is the only tree that imports fosite. fosite is the protocol engine (request parsing, client and redirect validation, handler dispatch);
 // what MCP needs and fosite lacks is built as its extension points, one file each. See DECISIONS.md for how codes, refresh
 // tokens and interactions live without rows, and SPEC.md for each rule with its test.
 //

@@ -41,7 +41,7 @@ func verified(t *testing.T, issuer, token string) (jose.Header, map[string]any) 
 	if err := json.Unmarshal([]byte(host.Get(t, issuer+"/.well-known/jwks.json").Raw), &set); err != nil {
 		t.Fatal(err)
 	}
-	jws, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.ES256, jose.RS256, jose.EdDSA})
+	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.ES256, jose.RS256, jose.EdDSA})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -168,3 +168,30 @@ func TestIntrospect_OnlyForMCPServersThatProveThemselves(t *testing.T) {
 	}
 	eventually(t, "the end of a revoked credential", func() bool { return server.ask(t, token).Status == http.StatusUnauthorized })
 }
+
+// Who asks while Postgres is away must not hear that a live token is dead: people would be signed out for nothing.
+func TestOutage_LiveTokensAreNotCalledDead(t *testing.T) {
+	t.Parallel()
+	s := host.New(t)
+	server := credential(t, s, s.Acme, s.Acme.ResourceID, "main").knows(t)
+	c, b, answer := signedInHost(t, s)
+	s.Cable.Cut()
+	for name, got := range map[string]host.Answer{
+		"introspection": server.ask(t, answer.Str("access_token")),
+		"userinfo":      userinfo(t, s.Acme.Issuer, http.MethodGet, answer.Str("access_token")),
+	} {
+		if got.Status != http.StatusServiceUnavailable || got.Header.Get("Retry-After") == "" || got.Body["active"] != nil {
+			t.Errorf("%s: %d %s", name, got.Status, got.Raw)
+		}
+	}
+	inactive(t, "what needs no database", server.ask(t, "nonsense"))
+	hint := logoutURL(s.Acme.Issuer, url.Values{"id_token_hint": {answer.Str("id_token")}})
+	if p := b.Open(t, hint); p.Status != http.StatusServiceUnavailable {
+		t.Errorf("sign-out: %d", p.Status)
+	}
+	s.Cable.Mend()
+	eventually(t, "the live token", func() bool { return server.ask(t, answer.Str("access_token")).Body["active"] == true })
+	if !signedIn(t, b, c) {
+		t.Error("the sign-in was lost")
+	}
+}

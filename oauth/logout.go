@@ -10,18 +10,27 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/ostiary/ostiary/app/errs"
 	"github.com/ostiary/ostiary/app/scope"
 	"github.com/ostiary/ostiary/app/secret"
 	"github.com/ostiary/ostiary/app/web"
+	"github.com/ostiary/ostiary/oauth/clients"
 	"github.com/ostiary/ostiary/templates/flow"
 	"github.com/ostiary/ostiary/templates/ui"
 )
 
 // signOut is a pending sign-out. It travels sealed in the form of the page that asks, bound to the browser it was shown in.
 type signOut struct {
-	ReturnTo  string    `json:"r,omitempty"` // already found among the client's own
+	ReturnTo  string    `json:"r,omitempty"` // already found among the client's own, and named on the page
 	Browser   []byte    `json:"b"`
 	CreatedAt time.Time `json:"t"`
+}
+
+// wayBack is where a client wants the browser after a sign-out. The zero value is nowhere.
+type wayBack struct {
+	uri     string
+	host    string // as people read it
+	trusted bool   // the tenant named the client
 }
 
 // logout is RP-initiated logout (OpenID Connect RP-Initiated Logout §2). It ends the browser's sign-in here and no grant: apps
@@ -35,18 +44,16 @@ func (m *Module) logout(c echo.Context) error {
 		return err
 	}
 	query := r.URL.Query()
-	for name := range query {
-		if len(query[name]) > 1 {
-			return pageProblem("request_malformed", nil)
-		}
+	if repeated(query) != "" {
+		return pageProblem("request_malformed", nil)
 	}
 	hint, hinted := i.openIDToken(query.Get("id_token_hint"))
 	if id := query.Get("client_id"); hinted && id != "" && id != hint.Audience {
 		return pageProblem("logout_contradicts", nil)
 	}
-	returnTo := ""
+	var back wayBack
 	if hinted {
-		if returnTo, err = i.postLogout(ctx, hint.Audience, query); err != nil {
+		if back, err = i.postLogout(ctx, hint.Audience, query); err != nil {
 			return err
 		}
 	}
@@ -54,33 +61,38 @@ func (m *Module) logout(c echo.Context) error {
 	switch {
 	case err != nil:
 		return err
+	case user == nil && back.trusted:
+		return i.leaveSignedOut(c, back.uri)
 	case user == nil:
-		return i.signedOut(c, returnTo)
+		return i.sayingSignedOut(c, back)
 	case hinted && user.ID == hint.Subject:
-		return m.endSignIn(c, i, *user, returnTo)
+		return m.endSignIn(c, i, *user, back.uri)
 	}
-	return m.askSignOut(c, i, *user, returnTo)
+	return m.askSignOut(c, i, *user, back)
 }
 
-// postLogout returns where the client wants the browser after the sign-out, with its state; empty unless it registered
-// exactly that (§3). Only a client that showed an id_token is sent anywhere: a client_id alone is no secret, and with open
+// postLogout returns where the client wants the browser after the sign-out, with its state; nowhere unless it registered
+// exactly that (§3). Only a client that showed an id_token is heard: a client_id alone is no secret, and with open
 // registration a redirect for it would be an open one.
-func (i *Issuer) postLogout(ctx context.Context, clientID string, query url.Values) (string, error) {
+func (i *Issuer) postLogout(ctx context.Context, clientID string, query url.Values) (wayBack, error) {
 	target := query.Get("post_logout_redirect_uri")
 	if target == "" {
-		return "", nil
+		return wayBack{}, nil
 	}
 	client, err := i.Clients.GetConfirmed(ctx, clientID)
-	if unavailable(err) {
-		return "", err
+	switch {
+	case errs.Is(err, errs.NotFound):
+		return wayBack{}, nil
+	case err != nil:
+		return wayBack{}, err
+	case !client.MatchPostLogout(target):
+		return wayBack{}, nil
 	}
-	if err != nil || !client.MatchPostLogout(target) {
-		return "", nil
-	}
+	back := wayBack{uri: target, host: clients.ParseRedirect(target).Host, trusted: client.Source == clients.SourcePreregistered}
 	if state := query.Get("state"); state != "" && len(state) <= maxState {
-		return redirectURL(target, url.Values{"state": {state}}), nil
+		back.uri = redirectURL(target, url.Values{"state": {state}})
 	}
-	return target, nil
+	return back, nil
 }
 
 // repeatLogout turns a posted request into the same one by GET: browsers keep our cookie back from other sites' posts, and we
@@ -103,17 +115,22 @@ func (m *Module) repeatLogout(c echo.Context) error {
 	return seeOther(c, i.path(pathLogout)+"?"+again.Encode())
 }
 
-// askSignOut asks the user. The answer is a post from our own page.
-func (m *Module) askSignOut(c echo.Context, i *Issuer, user SessionUser, returnTo string) error {
+// askSignOut asks the user, and says where that leads. The answer is a post from our own page.
+func (m *Module) askSignOut(c echo.Context, i *Issuer, user SessionUser, back wayBack) error {
 	sealed, err := i.sealSignOut(signOut{
-		ReturnTo: returnTo, Browser: i.browser(c.Response(), c.Request()), CreatedAt: m.now().UTC(),
+		ReturnTo: back.uri, Browser: i.browser(c.Response(), c.Request()), CreatedAt: m.now().UTC(),
 	})
 	if err != nil {
 		return err
 	}
+	next := ""
+	if back.host != "" {
+		next = " Next, you go back to " + back.host + "."
+	}
 	return web.Render(c, http.StatusOK, flow.SignedOut(flow.SignedOutView{
 		Branding: i.branding(), Title: "Sign out of " + i.Env.ProductName() + "?",
-		Lead: "You are signed in as " + user.Email + ". Apps you connected stay connected. If you did not ask to sign out, close this page.",
+		Lead: "You are signed in as " + user.Email + ". Apps you connected stay connected." + next +
+			" If you did not ask to sign out, close this page.",
 		Primary: ui.Action{
 			Label: "Sign out", Post: true, URL: i.path(pathSignOut), Hidden: []ui.Hidden{{Name: flow.FieldInteraction, Value: sealed}},
 		},
@@ -139,7 +156,7 @@ func (m *Module) signOut(c echo.Context) error {
 		return err
 	}
 	if user == nil {
-		return i.signedOut(c, pending.ReturnTo)
+		return i.leaveSignedOut(c, pending.ReturnTo)
 	}
 	return m.endSignIn(c, i, *user, pending.ReturnTo)
 }
@@ -151,11 +168,11 @@ func (m *Module) endSignIn(c echo.Context, i *Issuer, user SessionUser, returnTo
 		return err
 	}
 	i.clearCookie(c.Response(), cookieSession)
-	return i.signedOut(c, returnTo)
+	return i.leaveSignedOut(c, returnTo)
 }
 
-// signedOut leaves for the client, or for a page that says it is done.
-func (i *Issuer) signedOut(c echo.Context, returnTo string) error {
+// leaveSignedOut leaves for the client, or for a page that says it is done.
+func (i *Issuer) leaveSignedOut(c echo.Context, returnTo string) error {
 	if returnTo == "" {
 		returnTo = i.path(pathSignedOut)
 	}
@@ -168,10 +185,17 @@ func (m *Module) showSignedOut(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return web.Render(c, http.StatusOK, flow.SignedOut(flow.SignedOutView{
-		Branding: i.branding(),
-		Lead:     "You can close this page. Apps you connected stay connected.",
-	}))
+	return i.sayingSignedOut(c, wayBack{})
+}
+
+// sayingSignedOut says that nobody is signed in here. Where a client that registered itself wants to go is a button: anybody
+// can register, and a link to us that led on by itself would lend our name to whatever stands there.
+func (i *Issuer) sayingSignedOut(c echo.Context, back wayBack) error {
+	view := flow.SignedOutView{Branding: i.branding(), Lead: "You can close this page. Apps you connected stay connected."}
+	if back.uri != "" {
+		view.Primary = ui.Action{Label: "Go on to " + back.host, URL: back.uri}
+	}
+	return web.Render(c, http.StatusOK, flow.SignedOut(view))
 }
 
 // signOutPurpose keeps a sealed sign-out from being opened as anything else.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ostiary/ostiary/app/apptest/host"
+	"github.com/ostiary/ostiary/tenants/apply"
 )
 
 const afterLogout = "https://host.example/signed-out"
@@ -58,12 +59,39 @@ func TestLogout_ByAClientThatProvesWhoIsSignedIn(t *testing.T) {
 	if events != 1 {
 		t.Errorf("%d audit events", events)
 	}
-	// Signed out already: the client still gets its user back.
+	// Signed out already. Anybody can register a client and get an id_token for their own account; a link to us that led on by
+	// itself would be an open redirect.
 	p = b.Open(t, logoutURL(s.Acme.Issuer, url.Values{
 		"id_token_hint": {answer.Str("id_token")}, "post_logout_redirect_uri": {"http://127.0.0.1:49152/bye"},
 	}))
-	if p.Location == nil || p.Location.String() != "http://127.0.0.1:49152/bye" {
-		t.Errorf("loopback, any port: %d %v", p.Status, p.Location)
+	link := p.Doc.Find(`a[href="http://127.0.0.1:49152/bye"]`)
+	if p.Location != nil || p.Text("h1") != "You are signed out" || !strings.Contains(link.Text(), "Go on to 127.0.0.1") {
+		t.Errorf("loopback, any port: %d %v %q", p.Status, p.Location, p.Text("body"))
+	}
+}
+
+// A client that the tenant named gets its user back in any case.
+func TestLogout_ReturnsToNamedClients(t *testing.T) {
+	t.Parallel()
+	s := host.New(t, host.WithFile(func(f *apply.File) {
+		f.Environments[0].Clients = []apply.Client{{
+			ID: "portal", Name: "Portal", Auth: apply.AuthSecret, Secret: machineSecret,
+			RedirectURIs: []string{host.WebRedirect}, PostLogoutRedirectURIs: []string{afterLogout},
+		}}
+	}))
+	c := &host.Client{
+		Issuer: s.Acme.Issuer, ID: "portal", Secret: machineSecret, RedirectURI: host.WebRedirect,
+		Resource: s.Acme.File.Environments[0].Resources[0].Identifier,
+	}
+	b := host.NewBrowser(t)
+	answer := signIn(t, s, b, c.Authorize("openid", "data:read"), "data:read")
+	for range 2 { // the second time nobody is signed in
+		p := b.Open(t, logoutURL(s.Acme.Issuer, url.Values{
+			"id_token_hint": {answer.Str("id_token")}, "post_logout_redirect_uri": {afterLogout},
+		}))
+		if p.Location == nil || p.Location.String() != afterLogout || signedIn(t, b, c) {
+			t.Errorf("%d %v", p.Status, p.Location)
+		}
 	}
 }
 
@@ -201,7 +229,8 @@ func TestLogout_OfSomebodyElseAsks(t *testing.T) {
 		t.Fatal("no code")
 	}
 	p := b.Open(t, logoutURL(s.Acme.Issuer, url.Values{"id_token_hint": {answer.Str("id_token")}, "post_logout_redirect_uri": {afterLogout}}))
-	if p.Location != nil || !strings.Contains(p.Text("h1"), "Sign out of") || !signedIn(t, b, c) {
+	if p.Location != nil || !strings.Contains(p.Text("h1"), "Sign out of") || !signedIn(t, b, c) ||
+		!strings.Contains(p.Text("body"), "Next, you go back to host.example.") {
 		t.Fatalf("%d %v %q", p.Status, p.Location, p.Text("h1"))
 	}
 	f := p.Form(t, "interaction")
