@@ -32,7 +32,7 @@ func root() *cobra.Command {
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 	}
-	cmd.AddCommand(devCommand(), serveCommand(), attemptsCommand(), migrateCommand(), applyCommand(), gateCommand(), healthcheckCommand())
+	cmd.AddCommand(devCommand(), serveCommand(), attemptsCommand(), keysCommand(), migrateCommand(), applyCommand(), gateCommand(), healthcheckCommand())
 	return cmd
 }
 
