@@ -146,10 +146,19 @@ func (m *Module) pageRefused(ctx context.Context, endpoint string, status int, e
 	if errors.As(err, &p) {
 		reason, detail = p.code, p.description
 	}
-	if host, why := documentReason(err); why != "" {
-		detail = strings.TrimPrefix(host+": "+why, ": ")
+	if fact := documentFact(err); fact != "" {
+		detail = fact
 	}
 	m.step(ctx, kind, outcomeOf(status), reason, detail)
+}
+
+// documentFact says what is wrong with a client's metadata document; empty for other errors.
+func documentFact(err error) string {
+	host, reason := documentReason(err)
+	if host == "" || reason == "" {
+		return reason
+	}
+	return host + ": " + reason
 }
 
 // redirectDiffers notes a redirect URI that the client did not register beside the ones it did.

@@ -26,6 +26,9 @@ func protocolRefused(s attemptlog.Step, err error) attemptlog.Step {
 	if p.status == http.StatusTooManyRequests {
 		s.Reason = "rate_limited"
 	}
+	if fact := documentFact(err); fact != "" {
+		s.Detail = fact
+	}
 	return s
 }
 

@@ -18,6 +18,12 @@ type Explanation struct {
 	How  string
 }
 
+// Explains reports whether a reason has an explanation of its own.
+func Explains(reason string) bool {
+	_, ok := explanations[reason]
+	return ok
+}
+
 // Explain returns the explanation of a refused or failed step.
 func Explain(s Step) Explanation {
 	if e, ok := explanations[s.Reason]; ok {
@@ -53,6 +59,10 @@ var explanations = map[string]Explanation{
 	"interaction_unknown":       {"The address of the page was incomplete, or out of date.", FixerUser, freshStart},
 	"cross_site":                {"The form was sent from another site.", FixerUser, freshStart},
 	"resource_gone":             {"The MCP server was switched off while the user was connecting.", FixerMember, "Publish the server, then connect again."},
+
+	"client_document_refused":     {"The app's document about itself cannot be accepted.", FixerApp, "Correct the client metadata document; the detail says what is wrong in it."},
+	"client_document_unavailable": {"The app's document about itself could not be read.", FixerOperator, "If it lasts, look whether this server may reach the app's host."},
+	"logout_contradicts":          {"The sign-out names two different apps.", FixerApp, updateApp},
 
 	"password_wrong":    {"E-mail and password did not match.", FixerUser, "Check both and try again."},
 	"too_many_attempts": {"Too many sign-ins failed in a short time.", FixerUser, "Wait ten minutes, then try again."},
