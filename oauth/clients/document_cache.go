@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"time"
 )
 
@@ -33,18 +34,23 @@ type DocumentsDeps struct {
 	Now    func() time.Time
 	Logger *slog.Logger
 	Hosts  *Hosts
-	// Overrides answer for the documents of these URLs in place of their hosts. For development only: whoever writes them speaks
-	// for every host.
+	// Overrides answer in place of the hosts of these URLs: metadata documents, and key sets they name. For development only:
+	// whoever writes them speaks for every host.
 	Overrides map[string][]byte
 }
 
-// NewDocuments returns a Documents with nothing in memory. Errors: an override that is not an acceptable document.
+// NewDocuments returns a Documents with nothing in memory. Errors: an override that is neither an acceptable document nor a key
+// set.
 func NewDocuments(d DocumentsDeps) (*Documents, error) {
 	for id, raw := range d.Overrides {
-		if _, err := parseDocument(id, raw, true); err != nil {
-			return nil, fmt.Errorf("document in place of %s: %w", id, err)
+		_, err := parseDocument(id, raw, true)
+		if hostAway(err) {
+			_, err = parseKeySet(raw)
 		}
-		d.Logger.WarnContext(context.Background(), "a file answers for a client's metadata document; development only", "url", id)
+		if err != nil {
+			return nil, fmt.Errorf("in place of %s: %w", id, err)
+		}
+		d.Logger.WarnContext(context.Background(), "a file answers for a client's own address; development only", "url", id)
 	}
 	return newDocuments(d, newFetcher(fetchDeps{now: d.Now})), nil
 }
@@ -65,14 +71,6 @@ func (d *Documents) Hosts() *Hosts { return d.hosts }
 // While a document's host is away, the last good copy goes on for a week.
 // Errors: ErrDocumentURL, *FetchError, *DocumentError, or that of ctx.
 func (d *Documents) Get(ctx context.Context, id string, loopback bool) (*Client, error) {
-	if raw, ok := d.overrides[id]; ok {
-		client, err := parseDocument(id, raw, true)
-		if err != nil {
-			return nil, err
-		}
-		client.Document.CheckedAt = d.now()
-		return client, nil
-	}
 	if _, err := ParseDocumentURL(id, loopback); err != nil {
 		return nil, err
 	}
@@ -88,7 +86,7 @@ func (d *Documents) downloadDocument(ctx context.Context, key documentKey, known
 	if _, ours := d.hosts.ByDocument(key.id); !known && !d.budget.take(at.Hostname(), ours) {
 		return nil, 0, &FetchError{Host: at.Hostname(), Reason: "was asked too often just now", cause: errBudget}
 	}
-	answer, err := d.fetch.get(ctx, at, wanted{limit: maxDocument, accept: "application/json", takes: isJSON})
+	answer, err := d.obtain(ctx, key.id, at, wanted{limit: maxDocument, accept: "application/json", takes: isJSON})
 	if err == nil {
 		var client *Client
 		if client, err = parseDocument(key.id, answer.body, key.loopback); err == nil {
@@ -100,6 +98,14 @@ func (d *Documents) downloadDocument(ctx context.Context, key documentKey, known
 		d.log.WarnContext(ctx, "metadata document could not be renewed", "host", at.Hostname(), "error", err)
 	}
 	return nil, 0, err
+}
+
+// obtain fetches what is at an address, or what stands in its place.
+func (d *Documents) obtain(ctx context.Context, id string, at *url.URL, want wanted) (fetched, error) {
+	if raw, ok := d.overrides[id]; ok {
+		return fetched{body: raw, freshFor: maxFresh}, nil
+	}
+	return d.fetch.get(ctx, at, want)
 }
 
 // keySet returns the keys at a client's jwks_uri; newerKeySet asks again for them first, within limits.
@@ -119,7 +125,7 @@ func (d *Documents) downloadKeySet(ctx context.Context, key documentKey, _ bool)
 	if err != nil {
 		return nil, 0, &FetchError{Host: "the client", Reason: "names no address for its keys that we may fetch"}
 	}
-	answer, err := d.fetch.get(ctx, at, wanted{limit: maxKeySet, accept: "application/jwk-set+json, application/json", takes: isJSON})
+	answer, err := d.obtain(ctx, key.id, at, wanted{limit: maxKeySet, accept: "application/jwk-set+json, application/json", takes: isJSON})
 	if err != nil {
 		return nil, 0, err
 	}

@@ -299,7 +299,13 @@ func TestDocuments_OfThisMachineAreForIssuersOnIt(t *testing.T) {
 
 func TestNewDocuments_ChecksWhatAnswersForADocument(t *testing.T) {
 	t.Parallel()
-	deps := DocumentsDeps{Now: time.Now, Logger: slog.New(slog.DiscardHandler), Overrides: map[string][]byte{testID: describe(nil)}}
+	hosts, err := LoadHosts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	deps := DocumentsDeps{Now: time.Now, Logger: slog.New(slog.DiscardHandler), Hosts: hosts, Overrides: map[string][]byte{
+		testID: describe(nil), "https://h.example/jwks": []byte(`{"keys":[` + publicJWK + `]}`),
+	}}
 	d, err := NewDocuments(deps)
 	if err != nil {
 		t.Fatal(err)
@@ -307,8 +313,13 @@ func TestNewDocuments_ChecksWhatAnswersForADocument(t *testing.T) {
 	if c, err := d.Get(t.Context(), testID, false); err != nil || c.Document.Host != "h.example" {
 		t.Errorf("%+v %v", c, err)
 	}
-	deps.Overrides = map[string][]byte{"https://other.example/c": describe(nil)}
-	if _, err := NewDocuments(deps); err == nil {
-		t.Error("a document of another client was taken")
+	if keys, err := d.keySet(t.Context(), "https://h.example/jwks", false); err != nil || len(keys) != 1 {
+		t.Errorf("%d keys, %v", len(keys), err)
+	}
+	for name, raw := range map[string][]byte{"another client's document": describe(nil), "nothing we know": []byte(`{"x":1}`)} {
+		deps.Overrides = map[string][]byte{"https://other.example/c": raw}
+		if _, err := NewDocuments(deps); err == nil {
+			t.Errorf("%s was taken", name)
+		}
 	}
 }
