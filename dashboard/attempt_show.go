@@ -34,7 +34,7 @@ func (d *Dashboard) showAttempt(c echo.Context) error {
 	state := outcomeWords(a.Last, d.now())
 	return web.Render(c, http.StatusOK, pages.Attempt(pages.AttemptView{
 		Shell: d.shell(c, title, ui.Link{Label: "Activity", URL: activityURL(env)}, ui.Link{Label: a.CaseID}),
-		Title: title, Badge: ui.Badge{Tone: state.Tone, Text: state.Text},
+		Title: title, Badge: ui.Badge(state),
 		Lead:  "One connection attempt, step by step, as Ostiary saw it.",
 		Steps: append(attemptSteps(steps), stepsNotReached(a.Last)...), Facts: attemptFacts(a, steps),
 	}))

@@ -32,7 +32,8 @@ func root() *cobra.Command {
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 	}
-	cmd.AddCommand(devCommand(), serveCommand(), attemptsCommand(), keysCommand(), migrateCommand(), applyCommand(), gateCommand(), healthcheckCommand())
+	cmd.AddCommand(devCommand(), serveCommand(), migrateCommand(), applyCommand(), keysCommand(), attemptsCommand(), gateCommand(),
+		healthcheckCommand())
 	return cmd
 }
 
