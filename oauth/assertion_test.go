@@ -28,15 +28,21 @@ const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 // keyPair is a key of a client.
 type keyPair struct {
-	alg  jose.SignatureAlgorithm
-	id   string
-	key  crypto.Signer
-	time func() time.Time
+	alg jose.SignatureAlgorithm
+	id  string
+	key crypto.Signer
+	now func() time.Time
 }
 
-func newKey(t *testing.T, s *host.Stack, alg jose.SignatureAlgorithm, id string) keyPair {
+// at sets the clock of the key's owner.
+func (k keyPair) at(now func() time.Time) keyPair {
+	k.now = now
+	return k
+}
+
+func newKey(t *testing.T, alg jose.SignatureAlgorithm, id string) keyPair {
 	t.Helper()
-	k := keyPair{alg: alg, id: id, time: s.Clock.Now}
+	k := keyPair{alg: alg, id: id, now: time.Now}
 	var err error
 	switch alg {
 	case jose.RS256:
@@ -55,7 +61,7 @@ func newKey(t *testing.T, s *host.Stack, alg jose.SignatureAlgorithm, id string)
 // assert signs an assertion; change replaces claims, nil takes one away.
 func (k keyPair) assert(t *testing.T, c *host.Client, change map[string]any) string {
 	t.Helper()
-	now := k.time()
+	now := k.now()
 	stated := map[string]any{"iss": c.ID, "sub": c.ID, "aud": c.Issuer, "jti": secret.NewToken(), "iat": now.Unix(), "exp": now.Add(time.Minute).Unix()}
 	for name, value := range change {
 		if stated[name] = value; value == nil {
@@ -121,7 +127,7 @@ func TestAssertion_ProvesAClient(t *testing.T) {
 	t.Parallel()
 	s := onLoopback(t)
 	for _, alg := range []jose.SignatureAlgorithm{jose.ES256, jose.RS256, jose.EdDSA} {
-		key := newKey(t, s, alg, "k1")
+		key := newKey(t, alg, "k1")
 		_, c, refresh := signing(t, s, key, nil)
 		for name, aud := range map[string]any{"issuer": s.Acme.Issuer, "token endpoint": s.Acme.Issuer + "/token", "list": []string{s.Acme.Issuer}} {
 			answer := c.Token(t, proving(c.RefreshForm(refresh), key.assert(t, c, map[string]any{"aud": aud})))
@@ -146,7 +152,7 @@ func TestAssertion_ProvesAClient(t *testing.T) {
 func TestAssertion_IsTheOnlyProof(t *testing.T) {
 	t.Parallel()
 	s := onLoopback(t)
-	key := newKey(t, s, jose.ES256, "k1")
+	key := newKey(t, jose.ES256, "k1")
 	_, c, refresh := signing(t, s, key, nil)
 	try := func(name string, change func(url.Values), status int, code string) {
 		t.Helper()
@@ -187,7 +193,7 @@ func TestAssertion_IsTheOnlyProof(t *testing.T) {
 func TestAssertion_WorksOnce(t *testing.T) {
 	t.Parallel()
 	s := onLoopback(t)
-	key := newKey(t, s, jose.ES256, "k1")
+	key := newKey(t, jose.ES256, "k1")
 	_, c, refresh := signing(t, s, key, nil)
 	once := key.assert(t, c, nil)
 	if answer := c.Token(t, proving(c.RefreshForm(refresh), once)); answer.Status != http.StatusOK {
@@ -208,7 +214,7 @@ func TestAssertion_WorksOnce(t *testing.T) {
 func TestAssertion_RaceHasOneWinner(t *testing.T) {
 	t.Parallel()
 	s := host.New(t, host.WithIssuers(host.PathForm), host.WithNodes(2))
-	key := newKey(t, s, jose.ES256, "k1")
+	key := newKey(t, jose.ES256, "k1")
 	_, c, refresh := signing(t, s, key, nil)
 	once := key.assert(t, c, nil)
 	var won atomic.Int32
@@ -230,7 +236,7 @@ func TestAssertion_RaceHasOneWinner(t *testing.T) {
 func TestAssertion_StrangersBurnNothing(t *testing.T) {
 	t.Parallel()
 	s := onLoopback(t)
-	key, stranger := newKey(t, s, jose.ES256, "k1"), newKey(t, s, jose.ES256, "k1")
+	key, stranger := newKey(t, jose.ES256, "k1"), newKey(t, jose.ES256, "k1")
 	_, c, refresh := signing(t, s, key, nil)
 	_, other, _ := signing(t, s, stranger, nil)
 	jti := map[string]any{"jti": "guessed"}
@@ -251,7 +257,7 @@ func TestAssertion_StrangersBurnNothing(t *testing.T) {
 func TestAssertion_IsForOneTenantsIssuer(t *testing.T) {
 	t.Parallel()
 	s := onLoopback(t)
-	key := newKey(t, s, jose.ES256, "k1")
+	key := newKey(t, jose.ES256, "k1")
 	p, c, refresh := signing(t, s, key, nil)
 	there := clientAt(s.Neighbour, p.id(), host.WebRedirect)
 	a := there.Authorize("data:read")
@@ -267,7 +273,8 @@ func TestAssertion_IsForOneTenantsIssuer(t *testing.T) {
 func TestAssertion_KeysByAddressAreRotated(t *testing.T) {
 	t.Parallel()
 	s := onLoopback(t)
-	first, second, third := newKey(t, s, jose.RS256, "k1"), newKey(t, s, jose.RS256, "k2"), newKey(t, s, jose.ES256, "k3")
+	first, second := newKey(t, jose.RS256, "k1").at(s.Clock.Now), newKey(t, jose.RS256, "k2").at(s.Clock.Now)
+	third := newKey(t, jose.ES256, "k3").at(s.Clock.Now)
 	var mu sync.Mutex
 	var asked int
 	published := keySet(first)
@@ -304,7 +311,7 @@ func TestAssertion_KeysByAddressAreRotated(t *testing.T) {
 	before := asked
 	mu.Unlock()
 	for n := range 20 {
-		unknown := newKey(t, s, jose.ES256, fmt.Sprintf("unknown-%d", n))
+		unknown := newKey(t, jose.ES256, fmt.Sprintf("unknown-%d", n)).at(s.Clock.Now)
 		refused(t, "a kid nobody has", use(unknown), http.StatusUnauthorized, "invalid_client")
 	}
 	mu.Lock()
@@ -329,7 +336,7 @@ func TestAssertion_KeysByAddressAreRotated(t *testing.T) {
 func TestAssertion_OutageCostsNothing(t *testing.T) {
 	t.Parallel()
 	s := onLoopback(t)
-	key := newKey(t, s, jose.ES256, "k1")
+	key := newKey(t, jose.ES256, "k1")
 	_, c, refresh := signing(t, s, key, nil)
 	s.Cable.Cut()
 	assertion := key.assert(t, c, nil)
