@@ -35,6 +35,17 @@ func dial(address string) (*client, error) {
 	return &client{conn: conn, in: bufio.NewReaderSize(conn, 64<<10)}, nil
 }
 
+// redial replaces the connection: the server closes those that were idle for long.
+func (c *client) redial() error {
+	next, err := dial(c.conn.RemoteAddr().String())
+	if err != nil {
+		return err
+	}
+	c.close()
+	c.conn, c.in = next.conn, next.in
+	return nil
+}
+
 func (c *client) close() { _ = c.conn.Close() } // nothing is unsent
 
 // request is one request; path and body go out as they are.

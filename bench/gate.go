@@ -41,6 +41,9 @@ func (b *bench) gate(ctx context.Context) (measured, error) {
 		return measured{}, err
 	}
 	token := string(between(conn.body, `"access_token":"`, `"`))
+	if err := b.awaitQuiet(ctx); err != nil {
+		return measured{}, err
+	}
 	before, err := b.database.sample(ctx)
 	if err != nil {
 		return measured{}, err

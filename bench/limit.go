@@ -145,10 +145,8 @@ func (l *limit) page(w http.ResponseWriter, in limitRequest) error {
 		return err
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	if _, err := w.Write([]byte(`<form method="post"><input type="hidden" name="interaction" value="` + interaction + `">`)); err != nil {
-		return err
-	}
-	_, err = w.Write(filler)
+	page := append([]byte(`<form method="post"><input type="hidden" name="interaction" value="`+interaction+`">`), filler...)
+	_, err = w.Write(page) //nolint:gosec // base64url of a sealed value
 	return err
 }
 
@@ -311,7 +309,10 @@ type limitClaims struct {
 
 // sign makes an access token as the product's is (RFC 9068), with the standard library's ES256.
 func (l *limit) sign(in limitRequest, at time.Time) (string, error) {
-	payload, err := json.Marshal(limitClaims{l.tenant.Issuer, in.UserID, identifier, at.Unix() + 3600, at.Unix(), secret.NewID("tok"), in.ClientID, in.Scope, in.GrantID})
+	payload, err := json.Marshal(limitClaims{
+		Issuer: l.tenant.Issuer, Subject: in.UserID, Audience: identifier, ExpiresAt: at.Unix() + 3600, IssuedAt: at.Unix(),
+		ID: secret.NewID("tok"), ClientID: in.ClientID, Scope: in.Scope, GrantID: in.GrantID,
+	})
 	if err != nil {
 		return "", err
 	}

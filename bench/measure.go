@@ -156,6 +156,7 @@ type runner struct {
 	workers []*worker
 	steps   []step
 	total   tally
+	last    time.Time // end of the last round
 }
 
 func (b *bench) newRunner(op operation, s *side) (*runner, error) {
@@ -193,6 +194,11 @@ func (r *runner) close() {
 
 // round lets all workers repeat for d.
 func (r *runner) round(d time.Duration) (tally, error) {
+	if !r.last.IsZero() && now().Sub(r.last) > time.Minute {
+		if err := each(r.workers, func(w *worker) error { return w.redial() }); err != nil {
+			return tally{}, err
+		}
+	}
 	histograms := make([]histogram, len(r.workers))
 	start := now()
 	end := start.Add(d)
@@ -207,34 +213,49 @@ func (r *runner) round(d time.Duration) (tally, error) {
 		}
 		return nil
 	})
-	t := tally{elapsed: now().Sub(start)}
+	r.last = now()
+	t := tally{elapsed: r.last.Sub(start)}
 	for i := range histograms {
 		t.latency.merge(&histograms[i])
 	}
 	return t, err
 }
 
-// turn is one measured round.
+// turn is one measured round, repeated while others disturb it.
 func (b *bench) turn(ctx context.Context, r *runner) error {
+	for {
+		if err := b.awaitQuiet(ctx); err != nil {
+			return err
+		}
+		t, err := b.counted(ctx, r)
+		if err != nil {
+			return err
+		}
+		if b.o.quiet >= 1 || t.others() <= b.o.quiet {
+			r.total.add(t)
+			return nil
+		}
+	}
+}
+
+// counted is a round with everything it used.
+func (b *bench) counted(ctx context.Context, r *runner) (tally, error) {
 	runtime.GC()
 	if err := b.stand.server.settle(); err != nil {
-		return err
+		return tally{}, err
 	}
 	before, err := b.read(ctx, r.side)
 	if err != nil {
-		return err
+		return tally{}, err
 	}
+	before.Driver, before.Machine = ownUsage().cpu, machineBusy() // what reading cost is nobody's
 	t, err := r.round(b.o.duration / time.Duration(b.o.rounds))
 	if err != nil {
-		return err
+		return tally{}, err
 	}
 	after, err := b.read(ctx, r.side)
-	if err != nil {
-		return err
-	}
 	t.used = after.minus(before)
-	r.total.add(t)
-	return nil
+	return t, err
 }
 
 // reading is everything that is counted, at one moment.
@@ -246,13 +267,14 @@ type reading struct {
 }
 
 func (b *bench) read(ctx context.Context, s *side) (reading, error) {
+	driver, machine := ownUsage().cpu, machineBusy()
 	server, err := b.stand.server.sample()
 	if err != nil {
 		return reading{}, err
 	}
 	stored, err := b.database.sample(ctx)
 	return reading{
-		Server: server.CPU, Postgres: stored.CPU, Driver: ownUsage().cpu, Machine: machineBusy(),
+		Server: server.CPU, Postgres: stored.CPU, Driver: driver, Machine: machine,
 		Mallocs: server.Mallocs, Bytes: server.Bytes, Traced: s.traced(server), IDs: stored.IDs, WAL: stored.WAL,
 	}, err
 }
@@ -296,15 +318,12 @@ func (t *tally) measured() measured {
 	n := float64(t.latency.Total)
 	each := func(total float64) float64 { return total / n }
 	micros := func(d time.Duration) float64 { return each(float64(d) / float64(time.Microsecond)) }
-	ours := t.used.Server + t.used.Postgres + t.used.Driver
 	return measured{
 		Count: t.latency.Total, PerSecond: n / t.elapsed.Seconds(), BestPerSecond: t.best,
 		P50: t.latency.quantile(0.50), P99: t.latency.quantile(0.99),
 		Statements: each(float64(t.used.Traced.Statements)), RoundTrips: each(float64(t.used.Traced.Trips)),
 		Commits: each(float64(t.used.IDs)), Allocations: each(float64(t.used.Mallocs)), AllocatedBytes: each(float64(t.used.Bytes)),
 		ServerCPU: micros(t.used.Server), PostgresCPU: micros(t.used.Postgres), DriverCPU: micros(t.used.Driver),
-		WALBytes:     each(float64(t.used.WAL)),
-		OthersCPU:    max(0, float64(t.used.Machine-ours)) / float64(t.elapsed) / float64(runtime.NumCPU()),
-		MachineInUse: float64(t.used.Machine) / float64(t.elapsed) / float64(runtime.NumCPU()),
+		WALBytes: each(float64(t.used.WAL)), OthersCPU: t.others(), MachineInUse: shareOfMachine(t.used.Machine, t.elapsed),
 	}
 }

@@ -20,7 +20,6 @@ const (
 
 func userEmail(n int) string   { return fmt.Sprintf("u%d@bench.example", n) }
 func userSession(n int) string { return fmt.Sprintf("%s%d", sessionPrefix, n) }
-func hotClientOf(user int) int { return user % hotClients }
 func randomID(seed string) string { // in SQL: 26 characters of the alphabet of our ids, spread evenly over the index
 	return "substr(upper(translate(md5(" + seed + "), '0189', 'ghij')), 1, 26)"
 }

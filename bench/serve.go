@@ -59,10 +59,13 @@ func serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	failed := make(chan error, 3)
+	failed := make(chan error, 2)
 	go func() { failed <- a.Run(ctx, productListener) }()
 	go func() { failed <- limitServer(limit.handler()).Serve(limitListener) }()
-	go func() { failed <- obey(ctx, decoder, out, s.do) }()
+	go func() {
+		obey(ctx, decoder, out, s.do)
+		cancel()
+	}()
 	select {
 	case err := <-failed:
 		return err

@@ -132,19 +132,19 @@ func (s *server) settle() error {
 }
 
 // obey reads commands until its input ends.
-func obey(ctx context.Context, in *json.Decoder, out io.Writer, do func(context.Context, command) (reply, error)) error {
+func obey(ctx context.Context, in *json.Decoder, out io.Writer, do func(context.Context, command) (reply, error)) {
 	encoder := json.NewEncoder(out)
 	for {
 		var c command
 		if err := in.Decode(&c); err != nil {
-			return nil //nolint:nilerr // the driver is gone, and so are we
+			return // the driver is gone, and so are we
 		}
 		r, err := do(ctx, c)
 		if err != nil {
 			r.Error = err.Error()
 		}
 		if err := encoder.Encode(r); err != nil {
-			return nil //nolint:nilerr // as above
+			return
 		}
 	}
 }

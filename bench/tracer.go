@@ -45,7 +45,7 @@ func (t *tracer) statement(sql string, args []any) {
 
 // note remembers that a connection's transaction wrote.
 func (t *tracer) note(conn *pgx.Conn, tag pgconn.CommandTag) {
-	if !(tag.Insert() || tag.Update() || tag.Delete()) || tag.RowsAffected() == 0 {
+	if tag.RowsAffected() == 0 || tag.Select() {
 		return
 	}
 	t.mu.Lock()
