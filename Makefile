@@ -83,7 +83,7 @@ e2e: e2e-setup ## Drive the real binary with official MCP clients through a real
 
 .PHONY: bench
 bench: ## Print throughput, latency, statements and commits of the hot paths
-	$(GO) test -run '^$$' -bench . -benchmem -timeout 30m ./...
+	$(GO) run ./bench
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (20s) each

@@ -35,7 +35,7 @@ func (g gormLogger) ParamsFilter(_ context.Context, sql string, _ ...any) (strin
 }
 
 func (g gormLogger) Trace(ctx context.Context, begin time.Time, fc func() (string, int64), err error) {
-	took := time.Since(begin)
+	took := time.Since(begin) //nolint:forbidigo // gorm measured begin by the wall clock
 	if took < slowStatement || errors.Is(err, gorm.ErrRecordNotFound) {
 		return
 	}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -64,7 +65,7 @@ func recoverPanics(log *slog.Logger) echo.MiddlewareFunc {
 		return func(c echo.Context) (err error) {
 			defer func() {
 				if v := recover(); v != nil {
-					if v == http.ErrAbortHandler {
+					if abort, ok := v.(error); ok && errors.Is(abort, http.ErrAbortHandler) {
 						panic(v)
 					}
 					log.ErrorContext(c.Request().Context(), "handler panicked", "panic", v, "stack", string(debug.Stack()))

@@ -24,8 +24,12 @@ func main() {
 	}
 }
 
+// version is set by the build: -ldflags "-X main.version=…".
+var version = "dev"
+
 func root() *cobra.Command {
 	cmd := &cobra.Command{
+		Version:       version,
 		Use:           "ostiary",
 		Short:         "The authorization platform for MCP servers",
 		SilenceUsage:  true,

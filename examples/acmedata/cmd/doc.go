@@ -1,0 +1,2 @@
+// Command cmd serves the Acme Data demo MCP server by itself, unprotected: put the gate in front of it.
+package main
