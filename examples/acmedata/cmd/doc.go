@@ -1,2 +1,2 @@
-// Command cmd serves the Acme Data demo MCP server by itself, unprotected: put the gate in front of it.
+// Command cmd runs the Acme Data demo MCP server on its own, without any protection: put the gate in front of it.
 package main

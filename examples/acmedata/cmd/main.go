@@ -1,4 +1,3 @@
-// Command cmd runs the Acme Data demo MCP server on its own, without any protection.
 package main
 
 import (
