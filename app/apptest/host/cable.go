@@ -1,6 +1,7 @@
 package host
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -23,6 +25,7 @@ type Cable struct {
 
 	mu    sync.Mutex
 	cut   bool
+	deaf  bool
 	conns map[net.Conn]struct{}
 }
 
@@ -71,11 +74,48 @@ func (c *Cable) carry(in net.Conn) {
 		return
 	}
 	defer out.Close() //nolint:errcheck // the other end sees it go
+	var listens atomic.Bool
 	go func() {
-		_, _ = io.Copy(out, in) // ends with the connection
+		_, _ = io.Copy(out, io.TeeReader(in, watch(func() { listens.Store(true) }))) // ends with the connection
 		_ = out.Close()
 	}()
-	_, _ = io.Copy(in, out)
+	_, _ = io.Copy(hush{in, func() bool { return listens.Load() && c.isDeaf() }}, out)
+}
+
+// watch calls listening when what is written to it asks for notifications.
+type watch func()
+
+func (w watch) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte("listen ostiary")) {
+		w()
+	}
+	return len(p), nil
+}
+
+// hush drops what is written to it while quiet says so.
+type hush struct {
+	to    io.Writer
+	quiet func() bool
+}
+
+func (h hush) Write(p []byte) (int, error) {
+	if h.quiet() {
+		return len(p), nil
+	}
+	return h.to.Write(p)
+}
+
+func (c *Cable) isDeaf() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.deaf
+}
+
+// Deafen loses every notification from now on, without a sign of it, as a connection does that some firewall forgot.
+func (c *Cable) Deafen() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deaf = true
 }
 
 func (c *Cable) plug(conn net.Conn) bool {
@@ -102,6 +142,12 @@ func (c *Cable) Cut() {
 	for conn := range c.conns {
 		_ = conn.Close()
 	}
+}
+
+// Snap ends every connection once; new ones go through.
+func (c *Cable) Snap() {
+	c.Cut()
+	c.Mend()
 }
 
 // Mend lets connections through again.

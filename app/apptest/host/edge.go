@@ -23,6 +23,8 @@ type Edge struct {
 
 	transport *http.Transport
 	checks    bool // looks at /readyz and leaves out nodes that say no
+	life      context.Context
+	stop      context.CancelFunc
 
 	mu       sync.Mutex
 	backends []*backend
@@ -30,20 +32,18 @@ type Edge struct {
 }
 
 type backend struct {
-	url   string
-	proxy *httputil.ReverseProxy
-	out   atomic.Bool
+	url     string
+	proxy   *httputil.ReverseProxy
+	out     atomic.Bool
+	removed atomic.Bool
 }
 
 func newEdge(t testing.TB, checks bool) *Edge {
 	t.Helper()
 	e := &Edge{checks: checks, transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}}
 	t.Cleanup(e.transport.CloseIdleConnections)
-	if checks {
-		ctx, stop := context.WithCancel(context.Background())
-		t.Cleanup(stop)
-		go e.watch(ctx)
-	}
+	e.life, e.stop = context.WithCancel(context.Background())
+	t.Cleanup(e.stop)
 	return e
 }
 
@@ -80,7 +80,10 @@ func (e *Edge) Add(t testing.TB, node string) {
 		},
 		ErrorLog: nil,
 	}
-	b.out.Store(e.checks)
+	if e.checks {
+		b.out.Store(true)
+		go e.watch(b)
+	}
 	e.mu.Lock()
 	e.backends = append(e.backends, b)
 	e.mu.Unlock()
@@ -95,7 +98,10 @@ func (e *Edge) Add(t testing.TB, node string) {
 func (e *Edge) Remove(node string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.backends = slices.DeleteFunc(e.backends, func(b *backend) bool { return b.url == node })
+	e.backends = slices.DeleteFunc(e.backends, func(b *backend) bool {
+		b.removed.Store(b.removed.Load() || b.url == node)
+		return b.url == node
+	})
 }
 
 // ServeHTTP hands a request to the next node that is ready, or to any when none is.
@@ -120,21 +126,19 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 const checkEvery = 10 * time.Millisecond
 
-// watch asks every node whether it is ready, as load balancers do.
-func (e *Edge) watch(ctx context.Context) {
+// watch asks a node again and again whether it is ready, as load balancers do, until it is removed.
+func (e *Edge) watch(b *backend) {
 	tick := time.NewTicker(checkEvery)
 	defer tick.Stop()
 	for {
 		select {
-		case <-ctx.Done():
+		case <-e.life.Done():
 			return
 		case <-tick.C:
 		}
-		e.mu.Lock()
-		all := slices.Clone(e.backends)
-		e.mu.Unlock()
-		for _, b := range all {
-			b.out.Store(!e.ready(ctx, b.url))
+		b.out.Store(!e.ready(e.life, b.url))
+		if b.removed.Load() {
+			return
 		}
 	}
 }
