@@ -302,3 +302,23 @@ func TestAuthorize_HonoursTheIDTokenHint(t *testing.T) {
 		t.Errorf("another user is signed in: %v", p.Location)
 	}
 }
+
+// An id_token is no handle on a grant: whoever reads one in a log ends nothing with it (RFC 7009 §2.1).
+func TestIDToken_RevokesNothing(t *testing.T) {
+	t.Parallel()
+	s := host.New(t)
+	c := s.Register(t, s.Acme, nil)
+	answer := signIn(t, s, host.NewBrowser(t), c.Authorize("openid", "data:read"), "data:read")
+	if revoked := c.Revoke(t, answer.Str("id_token")); revoked.Status != http.StatusOK {
+		t.Errorf("an unknown token is answered like a revoked one: %d %s", revoked.Status, revoked.Raw)
+	}
+	form := c.RefreshForm(answer.Str("id_token"))
+	refused(t, "an id_token as a refresh token", c.Token(t, form), 400, "invalid_grant")
+	if again := c.Refresh(t, answer.Str("refresh_token")); again.Status != http.StatusOK {
+		t.Errorf("the connection ended: %s", again.Raw)
+	}
+	if revoked := c.Revoke(t, answer.Str("access_token")); revoked.Status != http.StatusOK {
+		t.Fatal(revoked.Raw)
+	}
+	refused(t, "refresh after the access token was revoked", c.Refresh(t, answer.Str("refresh_token")), 400, "invalid_grant")
+}
