@@ -99,9 +99,9 @@ func (m *Module) authorizeStarted(ctx context.Context, i *Issuer, client *client
 	if client.Source == clients.SourceMetadataDocument {
 		m.step(ctx, attemptlog.KindMetadata, attemptlog.OutcomeOK, "", "Client metadata document of "+hostOf(client.ID)+".")
 	}
-	detail := "Asks for " + countOf(len(in.Scopes), "permission") + "."
+	detail := "Asks for " + permissionCount(len(in.Scopes)) + "."
 	if r, ok := i.resourceByID(in.ResourceID); ok {
-		detail = "Asks for " + countOf(len(r.onlyScopes(in.Scopes)), "permission") + " of " + r.Name() + "."
+		detail = "Asks for " + permissionCount(len(r.onlyScopes(in.Scopes))) + " of " + r.Name() + "."
 	}
 	m.step(ctx, attemptlog.KindAuthorize, attemptlog.OutcomeOK, "", detail)
 }

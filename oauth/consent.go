@@ -119,7 +119,8 @@ func (m *Module) allow(c echo.Context, i *Issuer, p consentPage, resource *Resou
 	if err := m.store.recordConsent(ctx, m.clients, i, consent, now); err != nil {
 		return err
 	}
-	m.step(ctx, attemptlog.KindConsent, attemptlog.OutcomeOK, "", fmt.Sprintf("Allowed %d of %s.", len(chosen), countOf(len(asked), "permission")))
+	allowed := fmt.Sprintf("Allowed %d of %s.", len(chosen), permissionCount(len(asked)))
+	m.step(ctx, attemptlog.KindConsent, attemptlog.OutcomeOK, "", allowed)
 	return m.issue(c, i, p.client, p.in, p.session, consent.Consent)
 }
 

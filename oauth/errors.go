@@ -69,13 +69,21 @@ func problemOf(err error) *problem {
 		return p
 	}
 	if errs.Is(err, errs.RateLimited) {
-		return &problem{code: codeUnavailable, description: "Too many requests.", status: http.StatusTooManyRequests, retryAfter: "30", cause: err}
+		p := problem{code: codeUnavailable, description: "Too many requests.", status: http.StatusTooManyRequests}
+		p.retryAfter, p.cause = "30", err
+		return &p
 	}
 	var rfc *fosite.RFC6749Error
 	if errors.As(err, &rfc) {
 		return fromEngine(rfc)
 	}
-	return &problem{code: codeServerError, description: "Something went wrong on our side.", status: http.StatusInternalServerError, cause: err}
+	return serverError(err)
+}
+
+func serverError(cause error) *problem {
+	return &problem{
+		code: codeServerError, description: "Something went wrong on our side.", status: http.StatusInternalServerError, cause: cause,
+	}
 }
 
 // engineProblems are fosite's errors in our words: its hints can quote scopes, URLs and upstream errors.
@@ -96,7 +104,7 @@ var engineProblems = map[string]problem{
 func fromEngine(rfc *fosite.RFC6749Error) *problem {
 	known, ok := engineProblems[rfc.ErrorField]
 	if !ok {
-		return &problem{code: codeServerError, description: "Something went wrong on our side.", status: http.StatusInternalServerError, cause: rfc}
+		return serverError(rfc)
 	}
 	known.code, known.cause = rfc.ErrorField, rfc
 	return &known

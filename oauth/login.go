@@ -83,7 +83,9 @@ func (m *Module) loginFailed(c echo.Context, i *Issuer, client *clients.Client, 
 		form.failed = &ui.Notice{Tone: ui.ToneDanger, What: "That e-mail and password do not match.", Then: "Check both and try again."}
 	case errs.RateLimited:
 		form.status, reason = http.StatusTooManyRequests, "too_many_attempts"
-		form.failed = &ui.Notice{Tone: ui.ToneWarn, What: "Too many attempts.", Then: "Wait a few minutes, then try again. Your request waits for you."}
+		form.failed = &ui.Notice{
+			Tone: ui.ToneWarn, What: "Too many attempts.", Then: "Wait a few minutes, then try again. Your request waits for you.",
+		}
 		c.Response().Header().Set("Retry-After", "300")
 	default:
 		return err

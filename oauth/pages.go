@@ -226,9 +226,9 @@ func (m *Module) showBrand(c echo.Context) error {
 	return c.Blob(http.StatusOK, "text/css; charset=utf-8", css)
 }
 
-func countOf(n int, noun string) string {
+func permissionCount(n int) string {
 	if n == 1 {
-		return "1 " + noun
+		return "1 permission"
 	}
-	return strconv.Itoa(n) + " " + noun + "s"
+	return strconv.Itoa(n) + " permissions"
 }

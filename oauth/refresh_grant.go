@@ -126,5 +126,7 @@ func (h *refreshGrant) rotate(ctx context.Context, i *Issuer, session *tokenSess
 			return grant{}, 0, errRefreshDead
 		}
 	}
-	return grant{}, 0, &problem{code: codeUnavailable, description: "Try again in a moment.", status: http.StatusServiceUnavailable, retryAfter: "1"}
+	return grant{}, 0, &problem{
+		code: codeUnavailable, description: "Try again in a moment.", status: http.StatusServiceUnavailable, retryAfter: "1",
+	}
 }

@@ -89,7 +89,9 @@ func readRegistration(r *http.Request) (clients.Registration, error) {
 		return registration, &clients.MetadataError{Code: clients.CodeInvalidClientMetadata, Description: "the body is too large or was cut off"}
 	}
 	if err := json.Unmarshal(body, &registration); err != nil {
-		return registration, &clients.MetadataError{Code: clients.CodeInvalidClientMetadata, Description: "the body is not client metadata in JSON"}
+		return registration, &clients.MetadataError{
+			Code: clients.CodeInvalidClientMetadata, Description: "the body is not client metadata in JSON",
+		}
 	}
 	return registration, nil
 }

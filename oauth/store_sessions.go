@@ -27,7 +27,8 @@ from sessions s
 join users u on u.tenant_id = s.tenant_id and u.environment_id = s.environment_id and u.id = s.user_id
 join consents c on c.tenant_id = s.tenant_id and c.environment_id = s.environment_id and c.user_id = s.user_id
 where s.tenant_id = $1 and s.environment_id = $2 and s.token_hash = $3
-  and c.client_id = $4 and c.resource_id = $5 and c.receipt->>'redirect_to' = $7 and c.revoked_at is null and (c.expires_at is null or c.expires_at > $6)
+  and c.client_id = $4 and c.resource_id = $5 and c.receipt->>'redirect_to' = $7
+  and c.revoked_at is null and (c.expires_at is null or c.expires_at > $6)
   and c.organization_id is not distinct from u.organization_id
 order by c.created_at desc limit 1`
 
