@@ -36,7 +36,7 @@ func (i *Issuer) consentView(p consentPage, r *Resource, sealed string) flow.Con
 	}
 	if len(r.onlyScopes(kept)) > 0 {
 		view.Kept = groupsOf(r, kept, false)
-		view.KeptNote = "Already allowed: " + countOf(len(r.onlyScopes(kept)), "permission")
+		view.KeptNote = "Already allowed: " + permissionCount(len(r.onlyScopes(kept)))
 	}
 	return view
 }
@@ -67,6 +67,7 @@ func (i *Issuer) askerOf(client *clients.Client, in Interaction) flow.Asker {
 		asker.Verified = true
 	case known.Name != "":
 		asker.Host, asker.Verified, asker.Seal = known.Name, true, "Verified: "+known.Host
+		asker.LogoURL = i.logoURL(client)
 		if client.Name == known.Name {
 			asker.Name = ""
 		}

@@ -25,6 +25,7 @@ const (
 	pathConsent     = "/interaction/consent"
 	pathSwitch      = "/interaction/switch"
 	pathBrand       = "/brand.css"
+	pathLogo        = "/clients/logo"
 	pathPolicy      = "/resources/:id/policy"
 	pathMetadata    = "/.well-known/oauth-authorization-server"
 	pathOpenID      = "/.well-known/openid-configuration"

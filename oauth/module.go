@@ -97,6 +97,7 @@ func (m *Module) Register(e *echo.Echo) {
 	e.GET(pathAuthorize, m.authorize, m.attempted)
 	e.POST(pathAuthorize, m.authorize, m.attempted)
 	e.GET(pathBrand, m.showBrand)
+	e.GET(pathLogo+"/:hash", m.showLogo)
 	e.GET(pathLogout, m.logout)
 	e.POST(pathLogout, m.repeatLogout)
 	e.GET(pathSignedOut, m.showSignedOut)

@@ -27,6 +27,8 @@ type Documents struct {
 	budget    *budget
 	documents *shelf[*Client] // never changed: everybody shares them
 	keySets   *shelf[[]publicKey]
+	logos     *shelf[Logo]
+	decoding  chan struct{}
 }
 
 // DocumentsDeps of Documents.
@@ -34,20 +36,16 @@ type DocumentsDeps struct {
 	Now    func() time.Time
 	Logger *slog.Logger
 	Hosts  *Hosts
-	// Overrides answer in place of the hosts of these URLs: metadata documents, and key sets they name. For development only:
-	// whoever writes them speaks for every host.
+	// Overrides answer in place of the hosts of these URLs: metadata documents, and the key sets and logos they name. For
+	// development only: whoever writes them speaks for every host.
 	Overrides map[string][]byte
 }
 
-// NewDocuments returns a Documents with nothing in memory. Errors: an override that is neither an acceptable document nor a key
-// set.
+// NewDocuments returns a Documents with nothing in memory. Errors: an override that is neither an acceptable document nor
+// something that one names.
 func NewDocuments(d DocumentsDeps) (*Documents, error) {
 	for id, raw := range d.Overrides {
-		_, err := parseDocument(id, raw, true)
-		if hostAway(err) {
-			_, err = parseKeySet(raw)
-		}
-		if err != nil {
+		if err := checkOverride(id, raw); err != nil {
 			return nil, fmt.Errorf("in place of %s: %w", id, err)
 		}
 		d.Logger.WarnContext(context.Background(), "a file answers for a client's own address; development only", "url", id)
@@ -55,12 +53,26 @@ func NewDocuments(d DocumentsDeps) (*Documents, error) {
 	return newDocuments(d, newFetcher(fetchDeps{now: d.Now})), nil
 }
 
+func checkOverride(id string, raw []byte) error {
+	_, err := parseDocument(id, raw, true)
+	if !hostAway(err) {
+		return err
+	}
+	if _, err := redraw(raw); err == nil {
+		return nil
+	}
+	_, err = parseKeySet(raw)
+	return err
+}
+
 func newDocuments(d DocumentsDeps, f *fetcher) *Documents {
 	all := &Documents{
 		fetch: f, hosts: d.Hosts, overrides: d.Overrides, now: d.Now, log: d.Logger, budget: newBudget(d.Now),
+		decoding: make(chan struct{}, logosAtOnce),
 	}
 	all.documents = newShelf(maxDocuments, d.Now, all.downloadDocument)
 	all.keySets = newShelf(maxKeySets, d.Now, all.downloadKeySet)
+	all.logos = newShelf(maxLogos, d.Now, all.downloadLogo)
 	return all
 }
 

@@ -52,6 +52,7 @@ type Asker struct {
 	Seal     string // "Verified", "Not verified"; chosen by Verified when empty
 	Name     string // "Claude"; left out when empty
 	Local    bool   // runs on the user's own computer; draws a laptop in place of a letter
+	LogoURL  string // a path on this host; drawn in place of both
 }
 
 // ConsentView is the one question: may this app do these things?

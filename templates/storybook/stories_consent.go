@@ -3,6 +3,7 @@ package storybook
 import (
 	"github.com/ostiary/ostiary/templates/flow"
 	"github.com/ostiary/ostiary/templates/layout"
+	"github.com/ostiary/ostiary/templates/static"
 	"github.com/ostiary/ostiary/templates/ui"
 )
 
@@ -135,6 +136,19 @@ func longView() flow.ConsentView {
 	return v
 }
 
+// knownView is a program on the user's computer that a known host describes: less of a warning, not none.
+func knownView() flow.ConsentView {
+	v := unverifiedView()
+	v.Title, v.Question = "Claude Code wants to use Acme Data", "What may it do?"
+	v.Asker = flow.Asker{Host: "Claude Code", Verified: true, Seal: "Verified: claude.ai", Local: true, LogoURL: static.URL("favicon.svg")}
+	v.Warning = &ui.Notice{
+		What: "Any program on this computer could say it is Claude Code.",
+		Then: "claude.ai describes such an app; we cannot see whether it is the one that asks. " +
+			"Continue only if you started it yourself, just now.",
+	}
+	return v
+}
+
 func emptyConsent() flow.ConsentView {
 	v := consentView()
 	v.Groups, v.Durations = nil, nil
@@ -150,6 +164,7 @@ func consentStories() []Story {
 		page("consent-all", "Consent", "Preset All", flow.Consent(allPreset)),
 		page("consent-read", "Consent", "Preset Read only", flow.Consent(readPreset)),
 		page("consent-unverified", "Consent", "App on this computer, not verified", flow.Consent(unverifiedView())),
+		page("consent-known", "Consent", "App on this computer, described by a known host", flow.Consent(knownView())),
 		page("consent-more", "Consent", "Asks for more than before", flow.Consent(incrementalView())),
 		page("consent-required", "Consent", "Some always included, default brand", flow.Consent(requiredView())),
 		page("consent-wrong", "Consent", "Allowed with nothing ticked", flow.Consent(wrongView())),
