@@ -16,26 +16,28 @@ import (
 	"github.com/ostiary/ostiary/app/apptest/host"
 )
 
-// load is traffic that goes on while something happens to the servers. Each worker is a host with a connection of its own
-// that refreshes as fast as it can, and now and then connects anew.
+// load is traffic that goes on while something happens to the servers: hosts that refresh as fast as they can, and hosts
+// that connect anew and try each code twice at once.
 type load struct {
 	http *http.Client
-	// patient workers ask again after a clean 503, as hosts do; others take it for a failure.
+	// patient hosts ask again after a clean 503, as real ones do; others take it for a failure.
 	patient bool
+	// behind a proxy whose node was killed, hosts also ask again after a 502.
+	killed bool
 
-	requests, refused atomic.Int64 // refused: clean 503s
-	mu                sync.Mutex
-	wrong             []string
-	group             sync.WaitGroup
-	stop              chan struct{}
-	workers           []*worker
+	requests, waits atomic.Int64 // waits: answers that said to come back later
+	redeemed        atomic.Int64
+	mu              sync.Mutex
+	wrong           []string
+	group           sync.WaitGroup
+	stop            chan struct{}
+	refreshing      []*connection
 }
 
-type worker struct {
+// connection is a host's lasting connection.
+type connection struct {
 	client *host.Client
-	before string // the token that current replaced
 	token  string // the newest refresh token
-	codes  []*host.Authorization
 }
 
 // newLoad connects n hosts.
@@ -44,28 +46,43 @@ func newLoad(t *testing.T, s *host.Stack, n int) *load {
 	l := &load{http: &http.Client{Transport: host.Transport(), Timeout: 30 * time.Second}, stop: make(chan struct{})}
 	for range n {
 		c, tokens := connect(t, s)
-		l.workers = append(l.workers, &worker{client: c, token: tokens.Refresh})
+		l.refreshing = append(l.refreshing, &connection{client: c, token: tokens.Refresh})
 	}
 	return l
 }
 
 // start runs the load until end.
 func (l *load) start() {
-	for _, w := range l.workers {
-		l.group.Go(func() {
-			for n := 0; ; n++ {
-				select {
-				case <-l.stop:
-					return
-				default:
-				}
-				if n%8 == 0 {
-					l.read(w.client.Issuer + "/.well-known/oauth-authorization-server")
-				}
-				l.refresh(w)
+	for _, c := range l.refreshing {
+		l.forever(func(n int) {
+			if n%8 == 0 {
+				l.read(c.client.Issuer + "/.well-known/oauth-authorization-server")
 			}
+			l.refresh(c)
 		})
 	}
+}
+
+// connecting adds a host that connects anew all the time, with a browser whose user has allowed it before.
+func (l *load) connecting(t *testing.T, s *host.Stack) {
+	t.Helper()
+	c := s.Register(t, s.Acme, map[string]any{"client_name": "Web host", "redirect_uris": []string{host.WebRedirect}})
+	b := host.NewBrowser(t)
+	s.Connect(t, b, s.Acme, c.Authorize("data:read"), "data:read")
+	l.forever(func(int) { l.connect(b, c) })
+}
+
+func (l *load) forever(do func(n int)) {
+	l.group.Go(func() {
+		for n := 0; ; n++ {
+			select {
+			case <-l.stop:
+				return
+			default:
+				do(n)
+			}
+		}
+	})
 }
 
 // end stops the load and fails the test for what went wrong.
@@ -85,75 +102,129 @@ func (l *load) end(t *testing.T) {
 	if l.requests.Load() == 0 {
 		t.Error("there was no load")
 	}
+	t.Logf("%d requests, %d told to wait, %d codes redeemed", l.requests.Load(), l.waits.Load(), l.redeemed.Load())
 }
 
 // alive fails the test for every host whose connection is lost.
 func (l *load) alive(t *testing.T) {
 	t.Helper()
-	for i, w := range l.workers {
+	for i, c := range l.refreshing {
 		eventually(t, fmt.Sprintf("connection %d", i), func() bool {
-			answer := w.client.Refresh(t, w.token)
-			if answer.Status == http.StatusBadRequest {
+			answer := c.client.Refresh(t, c.token)
+			if answer.Status == http.StatusBadRequest || answer.Status == http.StatusUnauthorized {
 				t.Fatalf("connection %d is lost: %s", i, answer.Raw)
 			}
 			if answer.Status == http.StatusOK {
-				w.token = answer.Str("refresh_token")
+				c.token = answer.Str("refresh_token")
 			}
 			return answer.Status == http.StatusOK
 		})
 	}
 }
 
-func (l *load) refresh(w *worker) {
-	status, body, err := l.post(w.client.Issuer+"/token", w.client.RefreshForm(w.token))
+// reply is what a host makes of an answer.
+type reply struct {
+	status   int
+	header   http.Header
+	body     map[string]any
+	location *url.URL
+	raw      string
+}
+
+// wait reports whether the answer, or its absence, only says to come back later.
+func (l *load) wait(r reply, err error) bool {
+	later := l.patient && r.status == http.StatusServiceUnavailable && r.header.Get("Retry-After") != "" ||
+		l.killed && (r.status == http.StatusBadGateway || err != nil)
+	if later {
+		l.waits.Add(1)
+		time.Sleep(2 * time.Millisecond)
+	}
+	return later
+}
+
+func (l *load) refresh(c *connection) {
+	r, err := l.do(l.http, http.MethodPost, c.client.Issuer+"/token", c.client.RefreshForm(c.token))
 	switch {
-	case err != nil:
-		l.fail("refresh: %v", err)
-		time.Sleep(time.Millisecond)
-	case status == http.StatusOK:
-		next, _ := body["refresh_token"].(string)
-		w.before, w.token = w.token, next
-	case status == http.StatusServiceUnavailable && l.patient && body["error"] == "temporarily_unavailable":
-		l.refused.Add(1)
-		time.Sleep(time.Millisecond)
+	case err == nil && r.status == http.StatusOK:
+		c.token, _ = r.body["refresh_token"].(string)
+	case l.wait(r, err):
+		if r.status == http.StatusServiceUnavailable && r.body["error"] != "temporarily_unavailable" {
+			l.fail("refresh: %d %s", r.status, r.raw)
+		}
 	default:
-		l.fail("refresh: %d %v", status, body)
+		l.fail("refresh: %d %s %v", r.status, r.raw, err)
 		time.Sleep(time.Millisecond)
 	}
 }
 
 func (l *load) read(target string) {
-	status, _, err := l.do(http.MethodGet, target, nil)
-	if err != nil || status != http.StatusOK {
-		l.fail("discovery: %d, %v", status, err)
+	r, err := l.do(l.http, http.MethodGet, target, nil)
+	if (err != nil || r.status != http.StatusOK) && !l.wait(r, err) {
+		l.fail("discovery: %d, %v", r.status, err)
 	}
 }
 
-func (l *load) post(target string, form url.Values) (int, map[string]any, error) {
-	return l.do(http.MethodPost, target, form)
+// connect gets a code and redeems it twice at once. At most one may succeed, and one does unless an answer was lost.
+func (l *load) connect(b *host.Browser, c *host.Client) {
+	a := c.Authorize("data:read")
+	r, err := l.do(b.Client, http.MethodGet, a.URL(), nil)
+	if l.wait(r, err) {
+		return
+	}
+	if err != nil || r.location == nil || r.location.Query().Get("code") == "" {
+		l.fail("authorize: %d %v %.200s, %v", r.status, r.location, r.raw, err)
+		time.Sleep(time.Millisecond)
+		return
+	}
+	form := a.TokenForm(r.location.Query().Get("code"))
+	var won, lost atomic.Int64
+	var group sync.WaitGroup
+	for range 2 {
+		group.Go(func() {
+			r, err := l.do(l.http, http.MethodPost, c.Issuer+"/token", form)
+			switch {
+			case err == nil && r.status == http.StatusOK:
+				won.Add(1)
+			case l.wait(r, err):
+				lost.Add(1)
+			case r.body["error"] != "invalid_grant":
+				l.fail("code: %d %s %v", r.status, r.raw, err)
+			}
+		})
+	}
+	group.Wait()
+	l.redeemed.Add(won.Load())
+	if won.Load() > 1 || (won.Load() == 0 && lost.Load() == 0) {
+		l.fail("a code was redeemed %d times, %d answers were lost", won.Load(), lost.Load())
+	}
 }
 
-func (l *load) do(method, target string, form url.Values) (int, map[string]any, error) {
+func (l *load) do(client *http.Client, method, target string, form url.Values) (reply, error) {
 	l.requests.Add(1)
 	r, err := http.NewRequestWithContext(context.Background(), method, target, strings.NewReader(form.Encode()))
 	if err != nil {
-		return 0, nil, err
+		return reply{}, err
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	answer, err := l.http.Do(r)
+	answer, err := client.Do(r)
 	if err != nil {
-		return 0, nil, err
+		return reply{}, err
 	}
 	defer answer.Body.Close()
 	raw, err := io.ReadAll(answer.Body)
 	if err != nil {
-		return answer.StatusCode, nil, err
+		return reply{}, err
 	}
-	var body map[string]any
-	if err := json.Unmarshal(raw, &body); err != nil {
-		return answer.StatusCode, nil, fmt.Errorf("status %d with %q", answer.StatusCode, raw)
+	out := reply{status: answer.StatusCode, header: answer.Header, raw: string(raw)}
+	if location := answer.Header.Get("Location"); location != "" {
+		if out.location, err = answer.Request.URL.Parse(location); err != nil {
+			return out, err
+		}
 	}
-	return answer.StatusCode, body, nil
+	if strings.HasPrefix(answer.Header.Get("Content-Type"), "application/json") {
+		err = json.Unmarshal(raw, &out.body)
+	}
+	return out, err
 }
 
 func (l *load) fail(format string, args ...any) {

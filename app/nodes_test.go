@@ -161,7 +161,9 @@ func TestNodes_ChangesAreSeenByAll(t *testing.T) {
 func TestNodes_LostNotificationsCostAMinute(t *testing.T) {
 	t.Parallel()
 	s := host.New(t, host.WithNodes(3), host.WithIssuers(host.PathForm))
-	eventually(t, "the listeners", func() bool { return count(t, s, s.Acme, "pg_stat_activity where datname = current_database() and query ilike 'listen %'") == 3 })
+	eventually(t, "the listeners", func() bool {
+		return count(t, s, s.Acme, "pg_stat_activity where datname = current_database() and query ilike 'listen %'") == 3
+	})
 	s.Cable.Deafen()
 	all := changes(t, s)
 	for what, seen := range all {

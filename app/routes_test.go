@@ -6,11 +6,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ostiary/ostiary/app/apptest"
 	"github.com/ostiary/ostiary/app/apptest/host"
 )
 
-func TestMain(m *testing.M) { apptest.Main(m) }
+func TestMain(m *testing.M) { host.Main(m) }
 
 func TestRoutes_HealthSaysTheTruth(t *testing.T) {
 	t.Parallel()

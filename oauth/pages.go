@@ -135,6 +135,9 @@ func (m *Module) HandleError(err error, c echo.Context) {
 		return
 	}
 	status, text := web.Status(err), textFor(err)
+	if status == http.StatusServiceUnavailable {
+		c.Response().Header().Set("Retry-After", "2")
+	}
 	m.pageRefused(ctx, r.URL.Path, status, err)
 	if status >= http.StatusInternalServerError {
 		m.log.ErrorContext(ctx, "issuer page failed", "endpoint", r.URL.Path, "error", err)

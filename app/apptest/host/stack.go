@@ -61,10 +61,10 @@ type options struct {
 
 	documents map[string][]byte
 
-	form  IssuerForm
-	nodes int
-	drain time.Duration
-	url   string
+	form     IssuerForm
+	nodes    int
+	drain    time.Duration
+	database *apptest.DB
 }
 
 // Option changes what New builds.
@@ -93,8 +93,8 @@ func WithNodes(n int) Option { return func(o *options) { o.nodes = n } }
 // WithDrainDelay sets how long a node that stops goes on serving; the proxy then looks at /readyz all the time.
 func WithDrainDelay(d time.Duration) Option { return func(o *options) { o.drain = d } }
 
-// WithDatabase sets a database in place of one of the shared server's, for tests that stop the server.
-func WithDatabase(url string) Option { return func(o *options) { o.url = url } }
+// WithDatabase sets a database in place of one on the shared server, for tests that stop the server.
+func WithDatabase(d apptest.DB) Option { return func(o *options) { o.database = &d } }
 
 func chosen(t testing.TB, opts []Option) options {
 	t.Helper()
@@ -123,7 +123,9 @@ func New(t testing.TB, opts ...Option) *Stack {
 	t.Helper()
 	o := chosen(t, opts)
 	s := &Stack{Form: o.form, options: o}
-	if s.Database.AppURL = o.url; o.url == "" {
+	if o.database != nil {
+		s.Database = *o.database
+	} else {
 		s.Database = apptest.Database(t)
 	}
 	s.Cable = newCable(t, s.Database.AppURL)
