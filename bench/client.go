@@ -11,7 +11,8 @@ import (
 )
 
 // client is one keep-alive connection that writes requests as they are and reads of an answer only what the operations
-// need. What the driver costs is time that the server does not get, so this one costs a fifth of what net/http's would.
+// need. What the driver costs is time that the server does not get: this one does little more than its two system calls,
+// where net/http's allocates fifty times and changes goroutine twice (BenchmarkDriver).
 type client struct {
 	conn net.Conn
 	in   *bufio.Reader
