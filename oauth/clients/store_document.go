@@ -43,7 +43,8 @@ func (m documentMetadata) restore(c *Client) {
 }
 
 // A copy is only ever replaced by a younger one: nodes hear of a change in any order.
-const updateDocument = `update clients set name = $4, auth_method = $5, redirect_uris = $6, grant_types = $7, metadata = metadata || $8
+const updateDocument = `update clients set name = $4, auth_method = $5, redirect_uris = $6, grant_types = $7,
+  metadata = (metadata - array['client_uri', 'post_logout_redirect_uris', 'jwks', 'jwks_uri', 'logo_uri']) || $8::jsonb
 where tenant_id = $1 and environment_id = $2 and id = $3 and source = 'metadata_document'
   and coalesce((metadata->>'document_checked_at')::timestamptz, '-infinity') < $9`
 
