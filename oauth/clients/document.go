@@ -42,7 +42,7 @@ type metadataDocument struct {
 	SecretExpiresAt json.RawMessage `json:"client_secret_expires_at"`
 }
 
-// parseDocument validates the document found at the URL id and returns the client it describes (draft -02 §4, §4.1; MCP
+// parseDocument validates the document found at the URL id and returns the client it describes (draft -02 §4; MCP
 // 2026-07-28, Client Registration). loopback is as in ParseDocumentURL. Errors: ErrDocumentURL; *FetchError when this is some
 // other answer, such as an error in JSON; *DocumentError when it is a client's document that cannot be accepted.
 func parseDocument(id string, raw []byte, loopback bool) (*Client, error) {

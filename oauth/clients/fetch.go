@@ -125,7 +125,7 @@ func (f *fetcher) read(u *url.URL, answer *http.Response, want wanted) (fetched,
 	fail := func(reason string, cause error) (fetched, error) {
 		return fetched{}, &FetchError{Host: u.Hostname(), Reason: reason, Gone: answer.StatusCode == http.StatusGone, cause: cause}
 	}
-	if answer.StatusCode != http.StatusOK { // draft -02 §4: exactly 200
+	if answer.StatusCode != http.StatusOK { // draft -02 §5: exactly 200
 		return fail(fmt.Sprintf("answered with status %d", answer.StatusCode), nil)
 	}
 	mediaType, _, err := mime.ParseMediaType(answer.Header.Get("Content-Type"))
