@@ -24,8 +24,8 @@ import (
 )
 
 // limit is an authorization server that checks nothing it can do without: what the operations cost at least. It parses
-// forms, seals codes, writes one row for each thing that must last, signs one ES256 token and answers JSON, on net/http as
-// it comes. It is no example of how to do it.
+// forms, seals codes, writes one row for the one thing that must last, signs one ES256 token and answers JSON, on net/http as
+// it comes. Who signed in and what they allowed travels sealed until the code is redeemed. It is no example of how to do it.
 type limit struct {
 	tenant    tenantIDs
 	pool      *pgxpool.Pool
@@ -155,15 +155,14 @@ func (l *limit) login(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	token := secret.NewToken()
-	if in.UserID, err = l.insertSession(r.Context(), r.PostForm.Get("email"), token); err != nil {
+	if in.UserID, err = l.selectUser(r.Context(), r.PostForm.Get("email")); err != nil {
 		return err
 	}
 	interaction, err := l.sealed(in)
 	if err != nil {
 		return err
 	}
-	http.SetCookie(w, &http.Cookie{Name: "ostiary_session", Value: token, Path: l.tenant.BasePath})
+	http.SetCookie(w, &http.Cookie{Name: "ostiary_session", Value: in.UserID, Path: l.tenant.BasePath})
 	w.Header().Set("Location", l.tenant.BasePath+"/interaction?i="+interaction)
 	w.WriteHeader(http.StatusSeeOther)
 	return nil
@@ -182,9 +181,7 @@ func (l *limit) consent(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := l.insertConsent(r.Context(), in, r.PostForm["scope"]); err != nil {
-		return err
-	}
+	in.Scope = strings.Join(r.PostForm["scope"], " ")
 	return l.issue(w, in)
 }
 

@@ -5,28 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/ostiary/ostiary/app/postgres"
-	"github.com/ostiary/ostiary/app/secret"
 )
 
 // limitTables are what the limit keeps: one key each, no further index, no foreign key, no check, no policy.
 const limitTables = `
 create table limit_users (tenant_id text, email text, id text not null, primary key (tenant_id, email));
-create table limit_sessions (tenant_id text, token_hash bytea, user_id text not null, expires_at timestamptz not null,
-  primary key (tenant_id, token_hash));
-create table limit_consents (tenant_id text, id text, user_id text not null, client_id text not null, scopes text[] not null,
-  created_at timestamptz not null, primary key (tenant_id, id));
 create table limit_grants (tenant_id text, id text, user_id text not null, client_id text not null, scopes text[] not null,
   generation integer not null, created_at timestamptz not null, expires_at timestamptz not null, last_used_at timestamptz not null,
   primary key (tenant_id, id)) with (fillfactor = 80);
 create table limit_clients (tenant_id text, id text, name text not null, redirect_uris text[] not null,
   created_at timestamptz not null, primary key (tenant_id, id));
-grant select, insert, update on limit_users, limit_sessions, limit_consents, limit_grants, limit_clients to ` + postgres.AppRole
+grant select, insert, update on limit_users, limit_grants, limit_clients to ` + postgres.AppRole
 
 // prepareLimit makes the limit's tables.
 func (s *stand) prepareLimit(ctx context.Context) error {
@@ -60,23 +54,15 @@ func written(tag pgconn.CommandTag) error {
 	return nil
 }
 
-func (l *limit) insertSession(ctx context.Context, email, token string) (userID string, err error) {
+func (l *limit) selectUser(ctx context.Context, email string) (id string, err error) {
 	err = l.pipe(ctx, func(b *pgx.Batch) {
-		b.Queue(`insert into limit_sessions select $1, $2, id, $3 from limit_users where tenant_id = $1 and email = $4 returning user_id`,
-			l.tenant.TenantID, secret.Hash(token), now().Add(12*time.Hour), email).
-			QueryRow(func(row pgx.Row) error { return row.Scan(&userID) })
+		b.Queue(`select id from limit_users where tenant_id = $1 and email = $2`, l.tenant.TenantID, email).
+			QueryRow(func(row pgx.Row) error { return row.Scan(&id) })
 	})
 	if err != nil {
-		return "", fmt.Errorf("session: %w", err)
+		return "", fmt.Errorf("user: %w", err)
 	}
-	return userID, nil
-}
-
-func (l *limit) insertConsent(ctx context.Context, in limitRequest, scopes []string) error {
-	return l.pipe(ctx, func(b *pgx.Batch) {
-		b.Queue(`insert into limit_consents values ($1, $2, $3, $4, $5, $6)`,
-			l.tenant.TenantID, secret.NewID("con"), in.UserID, in.ClientID, scopes, now()).Exec(written)
-	})
+	return id, nil
 }
 
 func (l *limit) insertGrant(ctx context.Context, in limitRequest) error {

@@ -18,6 +18,7 @@ type options struct {
 	rounds      int
 	only        string
 	rows        int
+	pool        int
 	quiet       float64
 	limit       bool
 	json        bool
@@ -70,6 +71,7 @@ func readOptions(args []string) (options, error) {
 	f.IntVar(&o.rounds, "rounds", 6, "turns the two sides take within that time")
 	f.StringVar(&o.only, "op", "", "comma-separated operations instead of all: "+operationNames())
 	f.IntVar(&o.rows, "rows", 1000, "users, sessions, clients, consents and grants to load beforehand")
+	f.IntVar(&o.pool, "pool", 20, "connections to Postgres that each side may use")
 	f.Float64Var(&o.quiet, "quiet", 1, "wait for moments, and keep rounds, in which others use at most this share of the machine (0.1)")
 	f.BoolVar(&o.limit, "limit", true, "measure the limit too")
 	f.BoolVar(&o.json, "json", false, "print JSON instead of a table")

@@ -95,26 +95,26 @@ from unnest({clients}) id`}, {"clients", `
 insert into clients (tenant_id, environment_id, id, source, name, auth_method, redirect_uris, grant_types, created_at)
 select {tenant}, {environment}, 'dcr_' || md5('k' || n) || md5('l' || n) || md5('m' || n) || md5('o' || n), 'dynamic', 'Host', 'none',
   {redirect}, '{authorization_code,refresh_token}', now()
-from generate_series(1, {rows}) n`}, {"organizations", `
+from generate_series(1, {rows}) n order by 3`}, {"organizations", `
 insert into organizations (tenant_id, environment_id, id, slug, name, created_at)
 select {tenant}, {environment}, {organization}, 'bench-' || n, 'Organization ' || n, now()
 from generate_series(0, {rows} - 1, 10) n`}, {"users", `
 insert into users (tenant_id, environment_id, id, email, email_verified, name, password_hash, organization_id, created_at)
 select {tenant}, {environment}, {user}, 'u' || n || '@bench.example', true, 'User ' || n, {hash}, {organization}, now()
-from generate_series(0, {rows} - 1) n`}, {"sessions", `
+from generate_series(0, {rows} - 1) n order by 3`}, {"sessions", `
 insert into sessions (tenant_id, environment_id, token_hash, user_id, auth_time, last_seen_at, expires_at)
 select {tenant}, {environment}, sha256(({prefix} || n)::bytea), {user}, now(), now() + interval '2 hours', now() + interval '7 days'
-from generate_series(0, {rows} - 1) n`}, {"consents", `
+from generate_series(0, {rows} - 1) n order by 3`}, {"consents", `
 insert into consents (tenant_id, environment_id, id, user_id, client_id, resource_id, organization_id, scopes, revision, receipt,
   lasts, created_at)
 select {tenant}, {environment}, {consent}, {user}, ({clients})[n % {hot} + 1], {resource}, {organization}, {scopes}, 1,
   jsonb_build_object('shown', '[]'::jsonb, 'redirect_to', 'https://host.example', 'case', 'OST-AAAAA-AAAAA'), 'revoke', now()
-from generate_series(0, {rows} - 1) n`}, {"grants", `
+from generate_series(0, {rows} - 1) n order by 3`}, {"grants", `
 insert into grants (tenant_id, environment_id, id, user_id, client_id, resource_id, organization_id, consent_id, scopes, auth_time,
   created_at, expires_at, generation, refresh_expires_at, last_used_at)
 select {tenant}, {environment}, {grant}, {user}, ({clients})[n % {hot} + 1], {resource}, {organization}, {consent}, {scopes}, now(),
   now(), now() + interval '1 year', 1, now() + interval '30 days', now()
-from generate_series(0, {rows} - 1) n`}, {"counters of sign-ins", `
+from generate_series(0, {rows} - 1) n order by 3`}, {"counters of sign-ins", `
 insert into rate_counters (tenant_id, key_hash, window_start, hits)
 select {tenant}, sha256(('counter' || n)::bytea), date_trunc('hour', now()), 1 from generate_series(1, {rows}) n`}} {
 			if !yield(load[0], values.Replace(load[1])) {

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/ostiary/ostiary/app"
@@ -87,6 +88,7 @@ func newStand(ctx context.Context, o options) (*stand, error) {
 	s.config, err = config.Load([]string{ // what is not named has its default
 		"OSTIARY_URL=http://localhost:" + port,
 		"OSTIARY_MASTER_KEY=" + base64.StdEncoding.EncodeToString(secret.Bytes(secret.KeySize)),
+		"OSTIARY_DATABASE_MAX_CONNS=" + strconv.Itoa(o.pool),
 		"OSTIARY_DATABASE_URL=" + database, "OSTIARY_MIGRATE_DATABASE_URL=" + owner,
 		"OSTIARY_TRUSTED_PROXIES=127.0.0.0/8", // callers come from many addresses, as their number would be bounded otherwise
 	})
