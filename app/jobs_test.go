@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ostiary/ostiary/app/apptest/host"
+	"github.com/ostiary/ostiary/app/secret"
 	"github.com/ostiary/ostiary/tenants"
 	"github.com/ostiary/ostiary/tenants/tenanttest"
 )
@@ -43,6 +44,18 @@ func signIn(t *testing.T, s *host.Stack, tenant *tenanttest.Tenant) {
 	if _, _, err := s.Sessions.Create(tenant.Member(tenants.RoleOwner), tenant.MemberOf(tenants.RoleOwner)); err != nil {
 		t.Fatal(err)
 	}
+	err := s.DB.Pipe(tenant.Context(), func(b *pgx.Batch) {
+		b.Queue(`insert into client_assertions (tenant_id, environment_id, client_hash, jti_hash, expires_at)
+			values ($1, $2, sha256('client'), sha256($3), $4)`,
+			tenant.ID, tenant.EnvironmentID, secret.Bytes(8), s.Clock.Now().Add(5*time.Minute))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+var swept = map[string]string{ // the column that says when a row has expired
+	"sessions": "expires_at", "member_sessions": "expires_at", "rate_counters": "window_start", "client_assertions": "expires_at",
 }
 
 func TestJobs_SweepWhatHasExpiredAndNothingElse(t *testing.T) {
@@ -51,19 +64,18 @@ func TestJobs_SweepWhatHasExpiredAndNothingElse(t *testing.T) {
 	signIn(t, s, s.Acme)
 	s.Clock.Advance(6 * 24 * time.Hour)
 	signIn(t, s, s.Neighbour)
-	tables := []string{"sessions", "member_sessions", "rate_counters"}
-	for _, table := range tables {
+	for table := range swept {
 		if count(t, s, s.Acme, table) == 0 || count(t, s, s.Neighbour, table) == 0 {
 			t.Fatalf("%s: there is nothing to sweep or to keep", table)
 		}
 	}
 	s.Clock.Advance(25 * time.Hour) // Acme's sessions have ended, the neighbour's have not
 	signIn(t, s, s.Neighbour)       // with a counter of now
-	grants := count(t, s, s.Acme, "audit_events")
+	records := count(t, s, s.Acme, "audit_events")
 	if done := s.App.Jobs().RunDue(t.Context()); !slices.Contains(done, "sweep") {
 		t.Fatalf("done %v", done)
 	}
-	for _, table := range tables {
+	for table := range swept {
 		if n := count(t, s, s.Acme, table); n != 0 {
 			t.Errorf("%s: %d expired rows are left", table, n)
 		}
@@ -71,8 +83,24 @@ func TestJobs_SweepWhatHasExpiredAndNothingElse(t *testing.T) {
 			t.Errorf("%s: the neighbour's living rows are gone", table)
 		}
 	}
-	if count(t, s, s.Acme, "audit_events") != grants {
+	if count(t, s, s.Acme, "audit_events") != records {
 		t.Error("the sweep took records")
+	}
+}
+
+// A sweep finds what expired in one tenant by index, however many tenants and rows there are.
+func TestJobs_SweepsHaveTheirIndex(t *testing.T) {
+	t.Parallel()
+	s := host.New(t)
+	for table, column := range swept {
+		found := false
+		err := s.DB.Pipe(s.Acme.Context(), func(b *pgx.Batch) {
+			b.Queue(`select exists (select from pg_indexes where schemaname = 'public' and tablename = $1 and indexdef like $2)`,
+				table, "%(tenant_id, "+column+")").QueryRow(func(row pgx.Row) error { return row.Scan(&found) })
+		})
+		if err != nil || !found {
+			t.Errorf("%s: no index on (tenant_id, %s): %v", table, column, err)
+		}
 	}
 }
 

@@ -179,14 +179,17 @@ func (h *history) choose(last bool) func() {
 	case grant == nil:
 		return nil
 	case pick < 13:
-		return func() { h.refresh(grant, grant.tokens[len(grant.tokens)-1], nil) }
+		newest := grant.tokens[len(grant.tokens)-1]
+		return func() { h.refresh(grant, newest, nil) }
 	case pick < 15:
-		return func() { h.refresh(grant, grant.tokens[len(grant.tokens)-1], h.someScopes(grant.scopes)) }
+		newest, narrow := grant.tokens[len(grant.tokens)-1], h.someScopes(grant.scopes)
+		return func() { h.refresh(grant, newest, narrow) }
 	case pick < 17:
 		old := grant.tokens[h.random.IntN(len(grant.tokens))]
 		return func() { h.refresh(grant, old, nil) }
 	case pick < 18:
-		return func() { h.introspect(grant, grant.access, grant.bornAt) }
+		access, born := grant.access, grant.bornAt
+		return func() { h.introspect(grant, access, born) }
 	case pick < 19 || !last:
 		token := grant.access
 		if h.random.IntN(2) == 0 {

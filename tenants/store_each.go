@@ -41,7 +41,7 @@ func (s *Environments) resealEnvironments(ctx context.Context, sc scope.Scope) (
 		for _, row := range rows {
 			sealed, _, err := s.deps.Keyring.Rewrap(row.SecretSealed, secretAAD(row.ID))
 			if err != nil {
-				return fmt.Errorf("root secret of environment %s: %w", row.ID, err)
+				return fmt.Errorf("root secret of environment %s opens under no master key at hand: %w", row.ID, err)
 			}
 			err = tx.Exec(`update environments set secret_sealed = ?::bytea where tenant_id = ? and id = ?`,
 				sealed, sc.TenantID, row.ID).Error

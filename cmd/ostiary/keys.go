@@ -143,7 +143,7 @@ func rotateKeys(ctx context.Context, cmd *cobra.Command, a *app.App, r app.KeyRo
 		if r.Revoke {
 			consequence = "Every access token they signed dies; hosts have to refresh."
 		}
-		if _, err := fmt.Fprintf(out, "The signing keys of %d environments are replaced now. %s\n", len(list), consequence); err != nil {
+		if _, err := fmt.Fprintf(out, "Signing keys are replaced now, of environments: %d. %s\n", len(list), consequence); err != nil {
 			return err
 		}
 		if !confirm(cmd.InOrStdin(), out, yes, false)() {

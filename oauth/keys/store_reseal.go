@@ -34,7 +34,7 @@ func (s *Store) Reseal(ctx context.Context) (int, error) {
 		for _, row := range rows {
 			sealed, _, err := s.keyring.Rewrap(row.PrivateSealed, sealedFor(row.ID))
 			if err != nil {
-				return fmt.Errorf("signing key %s: %w", row.ID, err)
+				return fmt.Errorf("signing key %s opens under no master key at hand: %w", row.ID, err)
 			}
 			err = tx.Exec(`update signing_keys set private_sealed = ?::bytea where tenant_id = ? and environment_id = ? and id = ?`,
 				sealed, sc.TenantID, row.EnvironmentID, row.ID).Error
