@@ -19,6 +19,8 @@ type Options struct {
 	Logger   *slog.Logger
 	Now      func() time.Time
 	Tracer   Tracer // optional: counts statements and round trips, for the benchmarks
+
+	ListenCheck time.Duration // how long a listener believes in silence; 0 means 30 s
 }
 
 // DB is a pool of connections as the ostiary_app role.
@@ -26,6 +28,8 @@ type DB struct {
 	pool *pgxpool.Pool
 	gorm *gorm.DB
 	log  *slog.Logger
+
+	listenCheck time.Duration
 }
 
 // Open connects, and verifies that the role cannot bypass row-level security. It does not wait for the server: a database
@@ -68,7 +72,10 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		pool.Close()
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	return &DB{pool: pool, gorm: g, log: o.Logger}, nil
+	if o.ListenCheck == 0 {
+		o.ListenCheck = listenCheck
+	}
+	return &DB{pool: pool, gorm: g, log: o.Logger, listenCheck: o.ListenCheck}, nil
 }
 
 // CheckRole returns an error when the connected role could bypass row-level security, which would make isolation a habit.

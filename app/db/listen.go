@@ -2,11 +2,20 @@ package db
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
-const notifyChannel = "ostiary_environment"
+const (
+	notifyChannel = "ostiary_environment"
+
+	listenRetry   = time.Second
+	listenCheck   = 30 * time.Second // how long silence is believed
+	listenTimeout = 3 * time.Second  // for an answer on the listening connection
+)
 
 // Change names an environment that changed. A zero Change means "anything may have changed": the listener was away.
 type Change struct {
@@ -15,7 +24,8 @@ type Change struct {
 }
 
 // Listen calls fn for each committed Notify of any node until ctx ends. It reconnects by itself; after each (re)connection
-// fn gets a zero Change, since notifications sent meanwhile are lost.
+// fn gets a zero Change, since notifications sent meanwhile are lost. A connection that died without a word is found out by
+// asking it now and then.
 func (d *DB) Listen(ctx context.Context, fn func(Change)) {
 	for ctx.Err() == nil {
 		if err := d.listenOnce(ctx, fn); err != nil && ctx.Err() == nil {
@@ -23,7 +33,7 @@ func (d *DB) Listen(ctx context.Context, fn func(Change)) {
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(time.Second):
+		case <-time.After(listenRetry):
 		}
 	}
 }
@@ -33,18 +43,54 @@ func (d *DB) listenOnce(ctx context.Context, fn func(Change)) error {
 	if err != nil {
 		return err
 	}
-	conn := pooled.Hijack()                      // a listening connection never goes back to the pool
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // it is going away whatever Close says
-	if _, err := conn.Exec(ctx, "listen "+notifyChannel); err != nil {
+	conn := pooled.Hijack() // a listening connection never goes back to the pool
+	defer func() {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), listenTimeout)
+		defer cancel()
+		_ = conn.Close(closing) // it is going away whatever Close says
+	}()
+	if err := within(ctx, listenTimeout, func(ctx context.Context) error {
+		_, err := conn.Exec(ctx, "listen "+notifyChannel)
+		return err
+	}); err != nil {
 		return err
 	}
 	fn(Change{})
 	for {
-		n, err := conn.WaitForNotification(ctx)
+		change, err := d.nextChange(ctx, conn)
 		if err != nil {
 			return err
 		}
-		tenant, environment, _ := strings.Cut(n.Payload, " ")
-		fn(Change{TenantID: tenant, EnvironmentID: environment})
+		fn(change)
 	}
+}
+
+// nextChange waits for a notification and asks whether the connection lives when none comes.
+func (d *DB) nextChange(ctx context.Context, conn *pgx.Conn) (Change, error) {
+	for {
+		var payload string
+		err := within(ctx, d.listenCheck, func(ctx context.Context) error {
+			n, err := conn.WaitForNotification(ctx)
+			if err == nil {
+				payload = n.Payload
+			}
+			return err
+		})
+		if err == nil {
+			tenant, environment, _ := strings.Cut(payload, " ")
+			return Change{TenantID: tenant, EnvironmentID: environment}, nil
+		}
+		if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) || conn.IsClosed() {
+			return Change{}, err
+		}
+		if err := within(ctx, listenTimeout, conn.Ping); err != nil {
+			return Change{}, err
+		}
+	}
+}
+
+func within(ctx context.Context, limit time.Duration, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return do(ctx)
 }

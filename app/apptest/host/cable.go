@@ -29,8 +29,8 @@ type Cable struct {
 	conns map[net.Conn]struct{}
 }
 
-// newCable returns a cable to the database that databaseURL names.
-func newCable(t testing.TB, databaseURL string) *Cable {
+// NewCable returns a cable to the database that databaseURL names.
+func NewCable(t testing.TB, databaseURL string) *Cable {
 	t.Helper()
 	cfg, err := pgx.ParseConfig(databaseURL)
 	if err != nil {
@@ -74,12 +74,17 @@ func (c *Cable) carry(in net.Conn) {
 		return
 	}
 	defer out.Close() //nolint:errcheck // the other end sees it go
-	var listens atomic.Bool
+	var listens, deaf atomic.Bool
 	go func() {
 		_, _ = io.Copy(out, io.TeeReader(in, watch(func() { listens.Store(true) }))) // ends with the connection
 		_ = out.Close()
 	}()
-	_, _ = io.Copy(hush{in, func() bool { return listens.Load() && c.isDeaf() }}, out)
+	_, _ = io.Copy(hush{in, func() bool {
+		if listens.Load() && c.isDeaf() {
+			deaf.Store(true)
+		}
+		return deaf.Load()
+	}}, out)
 }
 
 // watch calls listening when what is written to it asks for notifications.
@@ -142,6 +147,13 @@ func (c *Cable) Cut() {
 	for conn := range c.conns {
 		_ = conn.Close()
 	}
+}
+
+// Hear lets notifications through again, on connections made from now on. Those that were deaf stay so.
+func (c *Cable) Hear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deaf = false
 }
 
 // Snap ends every connection once; new ones go through.

@@ -128,7 +128,7 @@ func New(t testing.TB, opts ...Option) *Stack {
 	} else {
 		s.Database = apptest.Database(t)
 	}
-	s.Cable = newCable(t, s.Database.AppURL)
+	s.Cable = NewCable(t, s.Database.AppURL)
 	plain, secure := listen(t, "127.0.0.1:0"), net.Listener(nil)
 	port := portOf(plain)
 	s.URL = "http://localhost:" + port
