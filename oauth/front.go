@@ -96,18 +96,21 @@ func (p Pattern) locateDomain(host, path string) (Target, bool) {
 	return Target{IssuerURL: scheme + "://" + host, Path: path}, true
 }
 
-// SameHost reports whether a request's Host names a host of ours, whose URL says it without a default port. On loopback every
-// name of this computer is the same host: localhost and 127.0.0.1 are told apart by browsers, not by people.
+// SameHost reports whether a request's Host names a host of ours, whose URL says it without a default port. The names of this
+// computer always do: nobody can make somebody else's browser send them to us, and tunnels and people on the machine do.
 func SameHost(host, ours string) bool {
 	if strings.EqualFold(host, ours) {
 		return true
 	}
 	name, port := splitHost(host)
+	if isThisComputer(name) {
+		return true
+	}
 	ourName, ourPort := splitHost(ours)
 	if ourPort == "" && (port == "80" || port == "443") {
 		port = ""
 	}
-	return port == ourPort && (strings.EqualFold(name, ourName) || (isThisComputer(name) && isThisComputer(ourName)))
+	return port == ourPort && strings.EqualFold(name, ourName)
 }
 
 func splitHost(host string) (name, port string) {
