@@ -182,6 +182,37 @@ func TestNodes_LostNotificationsCostAMinute(t *testing.T) {
 	}
 }
 
+// A node that is told to stop says so while it still serves, and ends connections by agreement.
+func TestNodes_SayThatTheyGoBeforeTheyGo(t *testing.T) {
+	t.Parallel()
+	s := host.New(t, host.WithNodes(2), host.WithDrainDelay(time.Second))
+	ask := func(path string) (status int, closes bool) {
+		r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, s.Nodes[0].URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := host.Transport().RoundTrip(r)
+		if err != nil {
+			return 0, false
+		}
+		defer answer.Body.Close()
+		return answer.StatusCode, answer.Close
+	}
+	if status, closes := ask("/readyz"); status != http.StatusNoContent || closes {
+		t.Fatalf("before: %d, closes %v", status, closes)
+	}
+	var stopping sync.WaitGroup
+	stopping.Go(func() { s.Nodes[0].Stop(t) })
+	eventually(t, "the word that it goes", func() bool { status, _ := ask("/readyz"); return status == http.StatusServiceUnavailable })
+	if status, closes := ask("/healthz"); status != http.StatusNoContent || !closes {
+		t.Errorf("while it goes: %d, closes %v", status, closes)
+	}
+	stopping.Wait()
+	if status, _ := ask("/healthz"); status != 0 {
+		t.Errorf("it answers after its end: %d", status)
+	}
+}
+
 // A rolling deployment under load: every node is replaced while hosts refresh and read. No request fails, no grant is lost.
 func TestNodes_RollingRestartDropsNothing(t *testing.T) {
 	t.Parallel()

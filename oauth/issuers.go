@@ -62,9 +62,12 @@ var errNoIssuer = errs.New(errs.NotFound, "There is no such issuer.")
 
 // Get returns the snapshot of the issuer with this URL. Errors: errs.NotFound, errs.Unavailable.
 func (s *Issuers) Get(ctx context.Context, issuerURL string) (*Issuer, error) {
+	var absentUntil time.Time
 	s.mu.RLock()
 	hit, known := s.byURL[issuerURL]
-	absentUntil := s.absent[issuerURL]
+	if !known {
+		absentUntil = s.absent[issuerURL]
+	}
 	s.mu.RUnlock()
 	now := s.now()
 	if !known {

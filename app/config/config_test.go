@@ -38,13 +38,14 @@ func TestLoad_SaysEverythingThatIsWrongWithoutItsValues(t *testing.T) {
 	_, err := config.Load([]string{
 		"OSTIARY_URL=https://Example.com/", "OSTIARY_ISSUER_PATTERN=https://auth.example.com", "OSTIARY_MASTER_KEY=s3cret",
 		"OSTIARY_TRUSTED_PROXIES=everyone", "OSTIARY_DATABASE_URL=postgres://x:hunter2@db/x", "OSTIARY_DATABASE_URL_FILE=/nowhere",
-		"OSTIARY_LOG_LEVEL=hunter3",
+		"OSTIARY_LOG_LEVEL=hunter3", "OSTIARY_DRAIN_DELAY=10m",
 	})
 	if err == nil {
 		t.Fatal("accepted")
 	}
 	for _, name := range []string{
 		"OSTIARY_URL", "OSTIARY_ISSUER_PATTERN", "OSTIARY_MASTER_KEY", "OSTIARY_TRUSTED_PROXIES", "OSTIARY_DATABASE_URL", "LogLevel",
+		"OSTIARY_DRAIN_DELAY",
 	} {
 		if !strings.Contains(err.Error(), name) {
 			t.Errorf("says nothing about %s: %v", name, err)
