@@ -124,7 +124,7 @@ func (b *bench) operation(ctx context.Context, op operation) (operationResult, e
 		}
 		defer r.close()
 		runners[i] = r
-		if _, err := r.round(b.o.warm); err != nil {
+		if _, err := r.round(ctx, b.o.warm); err != nil {
 			return result, fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
@@ -135,9 +135,6 @@ func (b *bench) operation(ctx context.Context, op operation) (operationResult, e
 		for _, r := range runners {
 			if err := b.turn(ctx, r); err != nil {
 				return result, fmt.Errorf("%s: %w", r.side.name, err)
-			}
-			if ctx.Err() != nil {
-				return result, ctx.Err()
 			}
 		}
 	}
@@ -192,8 +189,8 @@ func (r *runner) close() {
 	}
 }
 
-// round lets all workers repeat for d.
-func (r *runner) round(d time.Duration) (tally, error) {
+// round lets all workers repeat for d, or until ctx ends.
+func (r *runner) round(ctx context.Context, d time.Duration) (tally, error) {
 	if !r.last.IsZero() && now().Sub(r.last) > time.Minute {
 		if err := each(r.workers, func(w *worker) error { return w.redial() }); err != nil {
 			return tally{}, err
@@ -204,6 +201,9 @@ func (r *runner) round(d time.Duration) (tally, error) {
 	end := start.Add(d)
 	err := each(r.workers, func(w *worker) error {
 		for at := start; at.Before(end); {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 			if err := r.steps[w.index](); err != nil {
 				return err
 			}
@@ -249,7 +249,7 @@ func (b *bench) counted(ctx context.Context, r *runner) (tally, error) {
 		return tally{}, err
 	}
 	before.Driver, before.Machine = ownUsage().cpu, machineBusy() // what reading cost is nobody's
-	t, err := r.round(b.o.duration / time.Duration(b.o.rounds))
+	t, err := r.round(ctx, b.o.duration/time.Duration(b.o.rounds))
 	if err != nil {
 		return tally{}, err
 	}
