@@ -63,7 +63,7 @@ lint: ## Run the linters
 	$(GOLANGCI) run --allow-parallel-runners
 
 .PHONY: test
-test: test-fast test-forms e2e ## All tests; installs what they need on Debian as root
+test: test-fast test-issuers e2e ## All tests; installs what they need on Debian as root
 
 .PHONY: test-fast
 test-fast: ## Go tests without a browser
@@ -73,10 +73,10 @@ test-fast: ## Go tests without a browser
 test-race: ## Go tests without a browser, under the race detector
 	$(GO) test -race -timeout 15m ./...
 
-.PHONY: test-forms
-test-forms: ## The authorization server's suite on issuers of each form, and on two nodes
+.PHONY: test-issuers
+test-issuers: ## The authorization server's suite on host and custom-domain issuers, on two nodes each
 	OSTIARY_TEST_ISSUERS=host OSTIARY_TEST_NODES=2 $(GO) test -count=1 ./oauth
-	OSTIARY_TEST_ISSUERS=domain $(GO) test -count=1 ./oauth
+	OSTIARY_TEST_ISSUERS=domain OSTIARY_TEST_NODES=2 $(GO) test -count=1 ./oauth
 
 .PHONY: e2e-setup
 e2e-setup: ## Install Chromium, Node and the official clients for the end-to-end tests
@@ -107,7 +107,7 @@ vuln: ## Look for known vulnerabilities in what is called
 	else cat "$$out"; exit 1; fi
 
 .PHONY: ci
-ci: verify lint test-race test-forms e2e vuln ## What CI runs
+ci: verify lint test-race test-issuers e2e vuln ## What CI runs
 
 .PHONY: clean
 clean: ## Remove what make built (not the data of make dev)
