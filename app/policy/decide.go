@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -14,6 +15,9 @@ const (
 	ReasonUnknownTool       Reason = "unknown_tool"       // the tool is not in the document
 	ReasonUnmappedTool      Reason = "unmapped_tool"      // the tool is in the document without scopes
 	ReasonInsufficientScope Reason = "insufficient_scope" // the tool is mapped and the token does not carry enough
+	ReasonRevoked           Reason = "revoked"            // the grant, its user, organization or client has ended
+	ReasonStopped           Reason = "stopped"            // the kill switch is on for the tool, host, user, organization or server
+	ReasonOutOfContact      Reason = "out_of_contact"     // the issuer has been silent for longer than this risk may go on
 )
 
 // Decision is the outcome of one tool call against one set of granted scopes. Its slices belong to the document: read only.
@@ -62,8 +66,19 @@ func (s *ScopeSet) meets(o ScopeSet) bool {
 
 // Compiled is a document prepared for deciding: a call costs a few map lookups and allocates nothing when allowed.
 type Compiled struct {
-	closure map[string]*ScopeSet // scope -> itself and everything it implies
-	tools   map[string]*compiledTool
+	resourceID string
+	closure    map[string]*ScopeSet // scope -> itself and everything it implies
+	tools      map[string]*compiledTool
+	prompts    map[string]*compiledTool
+	contents   map[string]*compiledTool
+	prefixes   []contentPrefix // of contents, longest first
+	silence    Offline
+}
+
+// contentPrefix is an entry of contents that ends in "*".
+type contentPrefix struct {
+	prefix string
+	tool   *compiledTool
 }
 
 type compiledTool struct {
@@ -72,6 +87,7 @@ type compiledTool struct {
 	dead     bool     // needs, under "all", a scope the document does not have
 	scopes   []toolScope
 	required []string
+	risk     Risk // the worst among required
 }
 
 type toolScope struct {
@@ -90,14 +106,34 @@ func Compile(doc *Document) *Compiled {
 	for i, name := range names {
 		bits[name] = i
 	}
-	c := &Compiled{closure: make(map[string]*ScopeSet, len(names)), tools: make(map[string]*compiledTool, len(doc.Tools))}
+	c := &Compiled{
+		resourceID: doc.Resource.ID, closure: make(map[string]*ScopeSet, len(names)), silence: DefaultOffline(),
+		tools: compileTools(doc, bits, doc.Tools), prompts: compileTools(doc, bits, doc.Prompts),
+		contents: compileTools(doc, bits, doc.Contents),
+	}
 	for _, name := range names {
 		c.closure[name] = closureOf(doc, bits, name)
 	}
-	for name, tool := range doc.Tools {
-		c.tools[name] = compileTool(doc, bits, tool)
+	for uri, tool := range c.contents {
+		if prefix, ok := strings.CutSuffix(uri, "*"); ok {
+			c.prefixes = append(c.prefixes, contentPrefix{prefix, tool})
+		}
+	}
+	slices.SortFunc(c.prefixes, func(a, b contentPrefix) int {
+		return cmp.Or(len(b.prefix)-len(a.prefix), strings.Compare(a.prefix, b.prefix))
+	})
+	if doc.Offline != nil {
+		c.silence = *doc.Offline
 	}
 	return c
+}
+
+func compileTools(doc *Document, bits map[string]int, tools map[string]Tool) map[string]*compiledTool {
+	compiled := make(map[string]*compiledTool, len(tools))
+	for name, tool := range tools {
+		compiled[name] = compileTool(doc, bits, tool)
+	}
+	return compiled
 }
 
 // closureOf walks what name implies, once per scope, so circles end.
@@ -132,6 +168,12 @@ func compileTool(doc *Document, bits map[string]int, tool Tool) *compiledTool {
 	}
 	if tool.Match == MatchAny && len(t.required) > 1 {
 		t.required = []string{mostHarmless(doc, t.required)}
+	}
+	t.risk = RiskRead
+	for _, name := range t.required {
+		if risk := doc.Scopes[name].Risk; riskRank(risk) > riskRank(t.risk) {
+			t.risk = risk
+		}
 	}
 	return t
 }
@@ -181,6 +223,10 @@ func (c *Compiled) Decide(tool string, granted ScopeSet) Decision {
 	if t == nil {
 		return Decision{Reason: ReasonUnknownTool}
 	}
+	return t.decide(granted)
+}
+
+func (t *compiledTool) decide(granted ScopeSet) Decision {
 	if len(t.scopes) == 0 {
 		return Decision{Reason: ReasonUnmappedTool}
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/ostiary/ostiary/app/policy"
 )
@@ -13,10 +14,14 @@ import (
 type vectors struct {
 	Documents map[string]*policy.Document `json:"documents"`
 	Vectors   []struct {
-		Name     string   `json:"name"`
-		Document string   `json:"document"`
-		Tool     string   `json:"tool"`
-		Granted  []string `json:"granted"`
+		Name     string            `json:"name"`
+		Document string            `json:"document"`
+		Kind     policy.TargetKind `json:"kind"`    // "tool" when absent
+		Tool     string            `json:"tool"`    // what the target is named, whatever its kind
+		Granted  []string          `json:"granted"` // the token's scopes
+		Subject  policy.Subject    `json:"subject"` // the rest of the token, without scopes
+		Feed     *policy.Feed      `json:"feed"`    // none: nothing has ended or is stopped
+		Silence  int64             `json:"silence"` // seconds
 		Want     struct {
 			Allowed  bool          `json:"allowed"`
 			Reason   policy.Reason `json:"reason"`
@@ -52,7 +57,14 @@ func TestDecide_Vectors(t *testing.T) {
 			if doc == nil {
 				t.Fatalf("no document %q", tc.Document)
 			}
-			got := policy.Decide(doc, tc.Tool, tc.Granted)
+			c := policy.Compile(doc)
+			if tc.Kind == "" {
+				tc.Kind = policy.TargetTool
+			}
+			tc.Subject.Scopes = tc.Granted
+			target := policy.Target{Kind: tc.Kind, Name: tc.Tool}
+			situation := policy.Situation{Feed: policy.CompileFeed(tc.Feed), Silence: time.Duration(tc.Silence) * time.Second}
+			got := c.Judge(target, tc.Subject, c.Granted(tc.Granted), situation)
 			if got.Allowed != tc.Want.Allowed || got.Reason != tc.Want.Reason {
 				t.Errorf("got %v (%s), want %v (%s)", got.Allowed, got.Reason, tc.Want.Allowed, tc.Want.Reason)
 			}
@@ -60,9 +72,12 @@ func TestDecide_Vectors(t *testing.T) {
 				t.Errorf("got required %v missing %v, want %v and %v",
 					got.Required, got.Missing, tc.Want.Required, tc.Want.Missing)
 			}
-			c := policy.Compile(doc)
-			if c.Allows(tc.Tool, c.Granted(tc.Granted)) != tc.Want.Allowed {
-				t.Error("Allows and Decide disagree")
+			if c.Lists(target, tc.Subject, c.Granted(tc.Granted), situation) != tc.Want.Allowed {
+				t.Error("Lists and Judge disagree")
+			}
+			if tc.Kind == policy.TargetTool && tc.Feed == nil && tc.Silence == 0 &&
+				c.Allows(tc.Tool, c.Granted(tc.Granted)) != tc.Want.Allowed {
+				t.Error("Allows and Judge disagree")
 			}
 		})
 	}

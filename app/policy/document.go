@@ -32,7 +32,29 @@ type Document struct {
 	Resource Resource         `json:"resource"`
 	Scopes   map[string]Scope `json:"scopes"` // by scope string
 	Tools    map[string]Tool  `json:"tools"`  // by tool name
+	// Prompts and Contents map what prompts/get and resources/read name (a URI, or the beginning of URIs before a closing
+	// "*"). Without any entry they are open to every valid token; with one, what is not mapped is denied like a tool.
+	Prompts  map[string]Tool `json:"prompts,omitempty"`
+	Contents map[string]Tool `json:"contents,omitempty"`
+	Offline  *Offline        `json:"offline,omitempty"` // nil means DefaultOffline
 }
+
+// Offline says how long, in seconds, the resource side goes on without hearing from the issuer, by the risk of what is
+// called: what does most harm stops first.
+type Offline struct {
+	Read        int64 `json:"read"`
+	Write       int64 `json:"write"`
+	Destructive int64 `json:"destructive"`
+}
+
+// DefaultOffline is what applies to a document that says nothing: a day, an hour, five minutes.
+func DefaultOffline() Offline { return Offline{Read: 86400, Write: 3600, Destructive: 300} }
+
+// Bounds of each time in Offline, in seconds.
+const (
+	MinOffline = 60
+	MaxOffline = 7 * 86400
+)
 
 // Resource identifies the protected resource a document belongs to (RFC 8707, RFC 9728).
 type Resource struct {
@@ -61,6 +83,7 @@ type Tool struct {
 	Match       Match    `json:"match"`
 	Wording     string   `json:"wording,omitempty"` // the tool in plain words
 	Fingerprint string   `json:"fingerprint,omitempty"`
+	Audited     []string `json:"audited,omitempty"` // arguments whose values may be kept in the record of a call
 }
 
 // TokenType is the JWS `typ` of a signed policy document.

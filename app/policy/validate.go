@@ -22,6 +22,7 @@ const (
 	MaxTextLength    = 600
 	maxURLLength     = 2048
 	maxFingerprint   = 128
+	maxAudited       = 32
 )
 
 // problems collects one message per place in the document, e.g. "scopes[data:read].title".
@@ -47,15 +48,22 @@ func (d *Document) Validate() error {
 	if len(d.Scopes) > MaxScopes {
 		p.add("scopes", "A document holds at most %d scopes.", MaxScopes)
 	}
-	if len(d.Tools) > MaxTools {
-		p.add("tools", "A document holds at most %d tools.", MaxTools)
+	if len(d.Tools)+len(d.Prompts)+len(d.Contents) > MaxTools {
+		p.add("tools", "A document holds at most %d tools, prompts and contents.", MaxTools)
 	}
 	for name, s := range d.Scopes {
 		d.validateScope(p, name, s)
 	}
 	for name, t := range d.Tools {
-		d.validateTool(p, name, t)
+		d.validateTool(p, "tools", name, t)
 	}
+	for name, t := range d.Prompts {
+		d.validateTool(p, "prompts", name, t)
+	}
+	for uri, t := range d.Contents {
+		d.validateTool(p, "contents", uri, t)
+	}
+	d.validateOffline(p)
 	if len(p) > 0 {
 		return errs.InvalidFields(p)
 	}
@@ -188,8 +196,31 @@ func scopeNameProblem(name string) string {
 	return ""
 }
 
-func (d *Document) validateTool(p problems, name string, t Tool) {
-	place := "tools[" + name + "]"
+func (d *Document) validateOffline(p problems) {
+	if d.Offline == nil {
+		return
+	}
+	for place, seconds := range map[string]int64{
+		"offline.read": d.Offline.Read, "offline.write": d.Offline.Write, "offline.destructive": d.Offline.Destructive,
+	} {
+		if seconds < MinOffline || seconds > MaxOffline {
+			p.add(place, "This is between a minute and seven days.")
+		}
+	}
+	if d.Offline.Destructive > d.Offline.Write || d.Offline.Write > d.Offline.Read {
+		p.add("offline", "What does more harm stops no later than what does less.")
+	}
+}
+
+// validateTool checks an entry of tools, prompts or contents.
+func (d *Document) validateTool(p problems, list, name string, t Tool) {
+	place := list + "[" + name + "]"
+	for _, argument := range t.Audited {
+		checkText(p, place+".audited", argument, textRules{max: MaxToolLength, required: true})
+	}
+	if len(t.Audited) > maxAudited {
+		p.add(place+".audited", "A record keeps at most %d arguments.", maxAudited)
+	}
 	checkText(p, place, name, textRules{max: MaxToolLength, required: true})
 	checkText(p, place+".wording", t.Wording, textRules{max: MaxTitleLength})
 	checkText(p, place+".fingerprint", t.Fingerprint, textRules{max: maxFingerprint})
