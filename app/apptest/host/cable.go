@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -26,7 +25,15 @@ type Cable struct {
 	mu    sync.Mutex
 	cut   bool
 	deaf  bool
-	conns map[net.Conn]struct{}
+	lines map[*line]struct{}
+}
+
+// line is one connection through a cable.
+type line struct {
+	near    net.Conn
+	listens bool // it asked for notifications
+	deaf    bool // it hears nothing any more
+	asked   int  // how often it asked whether the other end is there, since it listens
 }
 
 // NewCable returns a cable to the database that databaseURL names.
@@ -40,7 +47,7 @@ func NewCable(t testing.TB, databaseURL string) *Cable {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &Cable{listener: ln, network: "tcp", conns: map[net.Conn]struct{}{}}
+	c := &Cable{listener: ln, network: "tcp", lines: map[*line]struct{}{}}
 	port := strconv.Itoa(int(cfg.Port))
 	c.address = net.JoinHostPort(cfg.Host, port)
 	if filepath.IsAbs(cfg.Host) {
@@ -65,36 +72,52 @@ func (c *Cable) serve() {
 
 func (c *Cable) carry(in net.Conn) {
 	defer in.Close() //nolint:errcheck // the other end sees it go
-	if !c.plug(in) {
+	l := &line{near: in}
+	if !c.plug(l) {
 		return
 	}
-	defer c.unplug(in)
+	defer c.unplug(l)
 	out, err := new(net.Dialer).DialContext(context.Background(), c.network, c.address)
 	if err != nil {
 		return
 	}
 	defer out.Close() //nolint:errcheck // the other end sees it go
-	var listens, deaf atomic.Bool
 	go func() {
-		_, _ = io.Copy(out, io.TeeReader(in, watch(func() { listens.Store(true) }))) // ends with the connection
+		_, _ = io.Copy(out, io.TeeReader(in, watch(func(p []byte) { c.said(l, p) }))) // ends with the connection
 		_ = out.Close()
 	}()
-	_, _ = io.Copy(hush{in, func() bool {
-		if listens.Load() && c.isDeaf() {
-			deaf.Store(true)
-		}
-		return deaf.Load()
-	}}, out)
+	_, _ = io.Copy(hush{in, func() bool { return c.isDeaf(l) }}, out)
 }
 
-// watch calls listening when what is written to it asks for notifications.
-type watch func()
+// watch sees what goes through before it arrives.
+type watch func([]byte)
 
 func (w watch) Write(p []byte) (int, error) {
-	if bytes.Contains(p, []byte("listen ostiary")) {
-		w()
-	}
+	w(p)
 	return len(p), nil
+}
+
+// said notes what a line is used for.
+func (c *Cable) said(l *line, p []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if bytes.Contains(p, []byte("listen ostiary")) {
+		l.listens, l.deaf = true, c.deaf
+	}
+	if l.listens && bytes.Contains(p, []byte("-- ping")) {
+		l.asked++
+	}
+}
+
+// Asked returns how often a listening connection that is still there asked whether the other end is, too.
+func (c *Cable) Asked() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	most := 0
+	for l := range c.lines {
+		most = max(most, l.asked)
+	}
+	return most
 }
 
 // hush drops what is written to it while quiet says so.
@@ -110,33 +133,37 @@ func (h hush) Write(p []byte) (int, error) {
 	return h.to.Write(p)
 }
 
-func (c *Cable) isDeaf() bool {
+func (c *Cable) isDeaf(l *line) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.deaf
+	return l.deaf
 }
 
-// Deafen loses every notification from now on, without a sign of it, as a connection does that some firewall forgot.
+// Deafen loses every notification from now on, without a sign of it, as a connection does that some firewall forgot:
+// connections that listen hear nothing any more, and neither do those that begin to before Hear.
 func (c *Cable) Deafen() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.deaf = true
+	for l := range c.lines {
+		l.deaf = l.deaf || l.listens
+	}
 }
 
-func (c *Cable) plug(conn net.Conn) bool {
+func (c *Cable) plug(l *line) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.cut {
 		return false
 	}
-	c.conns[conn] = struct{}{}
+	c.lines[l] = struct{}{}
 	return true
 }
 
-func (c *Cable) unplug(conn net.Conn) {
+func (c *Cable) unplug(l *line) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.conns, conn)
+	delete(c.lines, l)
 }
 
 // Cut ends every connection and refuses new ones.
@@ -144,12 +171,12 @@ func (c *Cable) Cut() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.cut = true
-	for conn := range c.conns {
-		_ = conn.Close()
+	for l := range c.lines {
+		_ = l.near.Close()
 	}
 }
 
-// Hear lets notifications through again, on connections made from now on. Those that were deaf stay so.
+// Hear lets notifications through again, on connections that listen from now on. Those that were deaf stay so.
 func (c *Cable) Hear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
