@@ -98,6 +98,11 @@ fuzz: ## Run every fuzz target for FUZZTIME (20s) each
 	  done; \
 	done
 
+.PHONY: vectors
+vectors: ## Write fresh random decision vectors to dist/vectors.json; SEED repeats some
+	@mkdir -p dist
+	$(GO) run ./app/policy/vectors -n 2000 -seed $(or $(SEED),0) -o dist/vectors.json
+
 .PHONY: vuln
 vuln: ## Look for known vulnerabilities in what is called
 	@out=$$(mktemp); trap 'rm -f "$$out"' EXIT; \

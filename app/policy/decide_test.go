@@ -31,9 +31,9 @@ type vectors struct {
 	} `json:"vectors"`
 }
 
-func loadVectors(t testing.TB) vectors {
+func loadVectors(t testing.TB, file string) vectors {
 	t.Helper()
-	raw, err := os.ReadFile("testdata/vectors.json")
+	raw, err := os.ReadFile("testdata/" + file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,9 +47,11 @@ func loadVectors(t testing.TB) vectors {
 	return v
 }
 
-func TestDecide_Vectors(t *testing.T) {
+func TestDecide_Vectors(t *testing.T)       { replay(t, loadVectors(t, "vectors.json")) }
+func TestDecide_FuzzedVectors(t *testing.T) { replay(t, loadVectors(t, "fuzzed.json")) }
+
+func replay(t *testing.T, v vectors) {
 	t.Parallel()
-	v := loadVectors(t)
 	for _, tc := range v.Vectors {
 		t.Run(tc.Name, func(t *testing.T) {
 			t.Parallel()
@@ -101,7 +103,7 @@ func TestCompile_ScopesBeyondTheLimitGrantNothing(t *testing.T) {
 
 func TestCompile_GrantedSetsAreIndependent(t *testing.T) {
 	t.Parallel()
-	doc := loadVectors(t).Documents["acme"]
+	doc := loadVectors(t, "vectors.json").Documents["acme"]
 	c := policy.Compile(doc)
 	all := c.Granted([]string{"everything"})
 	none := c.Granted(nil)
@@ -123,7 +125,7 @@ func TestBaselineScopes_AreInTheTenantsOrder(t *testing.T) {
 }
 
 func TestDecide_AllowedCallAllocatesNothing(t *testing.T) {
-	doc := loadVectors(t).Documents["acme"]
+	doc := loadVectors(t, "vectors.json").Documents["acme"]
 	c := policy.Compile(doc)
 	granted := []string{"data:read", "signals:manage", "unknown"}
 	if n := testing.AllocsPerRun(100, func() {
@@ -136,7 +138,7 @@ func TestDecide_AllowedCallAllocatesNothing(t *testing.T) {
 }
 
 func BenchmarkDecide(b *testing.B) {
-	c := policy.Compile(loadVectors(b).Documents["acme"])
+	c := policy.Compile(loadVectors(b, "vectors.json").Documents["acme"])
 	granted := []string{"data:read", "profiles:read", "signals:write"}
 	b.ReportAllocs()
 	for b.Loop() {
