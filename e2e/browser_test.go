@@ -78,7 +78,9 @@ func newTab(t *testing.T, setUp ...action) *tab {
 	t.Cleanup(cancel)
 	// The first step opens the tab, which then lives as long as the context of that step: it gets no deadline.
 	if err := chromedp.Do(tb.ctx, call(network.Enable, network.EnableParams{}), call(log.Enable, cdp.Empty{}),
-		call(page.Enable, page.EnableParams{})); err != nil {
+		call(page.Enable, page.EnableParams{}),
+		// Tabs are side by side and only one has the focus: without this, keys in the others press nothing.
+		call(emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})); err != nil {
 		t.Fatalf("open a tab: %v", err)
 	}
 	if err := chromedp.Listen(tb.ctx, tb.listen); err != nil {

@@ -204,6 +204,7 @@ func TestConsent_WorksWithTheKeyboard(t *testing.T) {
 	}
 	tb.run(chromedp.Focus(approveButton))
 	tb.submit(chromedp.KeyEvent("\r"))
+	tb.until("the redirect to the client", func() bool { return tb.left() != "" })
 	host.expectCode(t)
 }
 
