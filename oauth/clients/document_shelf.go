@@ -72,7 +72,7 @@ func (s *shelf[V]) get(ctx context.Context, key documentKey) (V, time.Time, erro
 	if failed.err != nil && now.Before(failed.until) {
 		return have.orElse(failed.err, now)
 	}
-	return s.load(ctx, key, have)
+	return s.load(ctx, key, have, failed)
 }
 
 // renew is get for somebody to whom what we have is not good enough, though it counts as fresh.
@@ -82,7 +82,7 @@ func (s *shelf[V]) renew(ctx context.Context, key documentKey) (V, time.Time, er
 	if have.present && (now.Sub(have.fetchedAt) < renewAfter || now.Before(failed.until)) {
 		return have.value, have.fetchedAt, nil
 	}
-	return s.load(ctx, key, have)
+	return s.load(ctx, key, have, failed)
 }
 
 func (s *shelf[V]) look(key documentKey) (holding[V], failure) {
@@ -111,8 +111,12 @@ func hostAway(err error) bool {
 
 var errImpatient = &FetchError{Reason: "did not answer in time"}
 
-func (s *shelf[V]) load(ctx context.Context, key documentKey, have holding[V]) (V, time.Time, error) {
+func (s *shelf[V]) load(ctx context.Context, key documentKey, have holding[V], failed failure) (V, time.Time, error) {
 	done := s.flights.DoChan(key.flight(), func() (any, error) {
+		// A flight may have ended between the look and this one: what it brought is as new as anything can be.
+		if got, ok, err := s.since(key, have, failed); ok {
+			return got, err
+		}
 		// Shared by everybody who waits: nobody's cancelled request may end it. The fetcher has a time limit of its own.
 		return s.refresh(context.WithoutCancel(ctx), key, have.present)
 	})
@@ -135,6 +139,18 @@ func (s *shelf[V]) load(ctx context.Context, key documentKey, have holding[V]) (
 	case <-ctx.Done():
 		return none, time.Time{}, ctx.Err()
 	}
+}
+
+// since returns what became of key after somebody saw have and failed, if anything did.
+func (s *shelf[V]) since(key documentKey, have holding[V], failed failure) (got holding[V], ok bool, err error) {
+	held, broken := s.look(key)
+	switch {
+	case held.present && held.fetchedAt.After(have.fetchedAt):
+		return held, true, nil
+	case broken.err != nil && broken.until.After(failed.until):
+		return holding[V]{}, true, broken.err
+	}
+	return holding[V]{}, false, nil
 }
 
 func (s *shelf[V]) refresh(ctx context.Context, key documentKey, known bool) (holding[V], error) {

