@@ -9,6 +9,7 @@ import (
 
 	"github.com/ostiary/ostiary/app/apptest/host"
 	"github.com/ostiary/ostiary/tenants/apply"
+	"github.com/ostiary/ostiary/tenants/attempts"
 	"github.com/ostiary/ostiary/tenants/tenanttest"
 )
 
@@ -192,6 +193,7 @@ func TestHosts_AddressesComeFromTheProxyOnly(t *testing.T) {
 	t.Parallel()
 	s := host.New(t, host.WithNodes(2))
 	auth := s.Register(t, s.Acme, nil).Authorize()
+	s.Clock.BeginWindow(attempts.Window)
 	limited := false
 	for i := range 14 {
 		b := host.NewBrowser(t)

@@ -3,6 +3,7 @@ package app_test
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -165,12 +166,14 @@ func TestNodes_LostNotificationsCostAMinute(t *testing.T) {
 	})
 	s.Cable.Deafen()
 	all := changes(t, s)
-	for what, seen := range all {
-		for i, n := range s.Nodes {
-			if seen(n) {
-				t.Fatalf("node %d heard of %s: the test proves nothing", i, what)
-			}
+	for range 5 { // what was heard before may still be acted upon
+		if !heard(s, all) {
+			break
 		}
+		all = changes(t, s)
+	}
+	if heard(s, all) {
+		t.Fatal("a node heard of it: the test proves nothing")
 	}
 	s.Clock.Advance(61 * time.Second)
 	for what, seen := range all {
@@ -182,10 +185,19 @@ func TestNodes_LostNotificationsCostAMinute(t *testing.T) {
 	}
 }
 
+func heard(s *host.Stack, all map[string]func(n *host.Node) bool) bool {
+	for _, seen := range all {
+		if slices.ContainsFunc(s.Nodes, seen) {
+			return true
+		}
+	}
+	return false
+}
+
 // A node that is told to stop says so while it still serves, and ends connections by agreement.
 func TestNodes_SayThatTheyGoBeforeTheyGo(t *testing.T) {
 	t.Parallel()
-	s := host.New(t, host.WithNodes(2), host.WithDrainDelay(time.Second))
+	s := host.New(t, host.WithNodes(2), host.WithDrainDelay(10*time.Second))
 	ask := func(path string) (status int, closes bool) {
 		r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, s.Nodes[0].URL+path, nil)
 		if err != nil {
@@ -216,7 +228,7 @@ func TestNodes_SayThatTheyGoBeforeTheyGo(t *testing.T) {
 // A rolling deployment under load: every node is replaced while hosts refresh and read. No request fails, no grant is lost.
 func TestNodes_RollingRestartDropsNothing(t *testing.T) {
 	t.Parallel()
-	s := host.New(t, host.WithNodes(2), host.WithDrainDelay(500*time.Millisecond))
+	s := host.New(t, host.WithNodes(2), host.WithDrainDelay(2*time.Second))
 	l := newLoad(t, s, 6)
 	l.start()
 	for round := range 4 {

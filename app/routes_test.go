@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/ostiary/ostiary/app/apptest/host"
+	"github.com/ostiary/ostiary/tenants/attempts"
 )
 
 func TestMain(m *testing.M) { host.Main(m) }
@@ -73,6 +74,7 @@ func TestRoutes_ForwardedAddressesAreNotBelieved(t *testing.T) {
 	t.Parallel()
 	s := host.New(t)
 	auth := s.Register(t, s.Acme, nil).Authorize()
+	s.Clock.BeginWindow(attempts.Window)
 	limited := false
 	for i := range 14 {
 		b := host.NewBrowser(t)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/ostiary/ostiary/tenants"
+	"github.com/ostiary/ostiary/tenants/attempts"
 	"github.com/ostiary/ostiary/tenants/tenanttest"
 )
 
@@ -90,6 +91,7 @@ func TestSignIn_IsLimited(t *testing.T) {
 	s := newSite(t)
 	b := s.browser(t)
 	form := url.Values{"email": {s.Acme.OwnerEmail}, "password": {"wrong"}}
+	s.Clock.BeginWindow(attempts.Window)
 	for range 10 {
 		b.post("/sign-in", form).want(http.StatusUnprocessableEntity)
 	}

@@ -560,15 +560,18 @@ func (w *world) dial(t *testing.T, raw string) net.Conn {
 	return conn
 }
 
+// head begins a request with a token; the length of its body is to follow.
+func (w *world) head() string {
+	return "POST /mcp HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + w.token("data:read") +
+		"\r\nContent-Type: application/json\r\nContent-Length: "
+}
+
 func TestSlowClients_AreNotWaitedForEndlessly(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	w.gate.bodyTimeout, w.gate.writeTimeout = 50*time.Millisecond, 50*time.Millisecond
-	head := "POST /mcp HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + w.token("data:read") +
-		"\r\nContent-Type: application/json\r\nContent-Length: "
-
+	w.gate.bodyTimeout = 50 * time.Millisecond
 	// One that does not send what it announced.
-	conn := w.dial(t, head+"500\r\n\r\n{")
+	conn := w.dial(t, w.head()+"500\r\n\r\n{")
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil || resp.StatusCode != http.StatusRequestTimeout {
 		t.Errorf("a body that does not come: %v %v", resp, err)
@@ -579,10 +582,19 @@ func TestSlowClients_AreNotWaitedForEndlessly(t *testing.T) {
 	if err != nil || resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("an anonymous body that does not come: %v %v", resp, err)
 	}
+	if w.upstream.count() != 0 {
+		t.Error("half a body reached the MCP server")
+	}
+}
+
+func TestSlowClients_ThatGoAwayHoldNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.gate.writeTimeout = 50 * time.Millisecond
 	// One that goes away in the middle.
-	conn = w.dial(t, head+"500\r\n\r\n{")
+	conn := w.dial(t, w.head()+"500\r\n\r\n{")
 	_ = conn.(*net.TCPConn).CloseWrite()
-	resp, err = http.ReadResponse(bufio.NewReader(conn), nil)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil || resp.StatusCode != http.StatusBadRequest {
 		t.Errorf("half a body: %v %v", resp, err)
 	}
@@ -600,6 +612,6 @@ func TestSlowClients_AreNotWaitedForEndlessly(t *testing.T) {
 		}
 	}
 	body := callBody(1, "read_data")
-	w.dial(t, head+fmt.Sprintf("%d\r\n\r\n%s", len(body), body))
+	w.dial(t, w.head()+fmt.Sprintf("%d\r\n\r\n%s", len(body), body))
 	<-ended
 }

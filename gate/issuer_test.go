@@ -287,7 +287,7 @@ func (l *logBuffer) String() string {
 func (is *testIssuer) newGate(t testing.TB, edit func(*Options)) *Gate {
 	t.Helper()
 	o := Options{Issuer: is.url, ResourceID: testResource, Now: is.clock.now, PollEvery: 5 * time.Millisecond,
-		StartTimeout: 10 * time.Second, Logger: slog.New(slog.DiscardHandler)}
+		StartTimeout: time.Minute, Logger: slog.New(slog.DiscardHandler)}
 	if edit != nil {
 		edit(&o)
 	}
@@ -302,7 +302,7 @@ func (is *testIssuer) newGate(t testing.TB, edit func(*Options)) *Gate {
 // eventually polls until ok, for what another goroutine does.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !ok() {
 		if time.Now().After(deadline) {
 			t.Fatalf("did not happen: %s", what)

@@ -153,7 +153,7 @@ func TestNew_SaysWhyItCannotStart(t *testing.T) {
 			if tc.spoil != nil {
 				tc.spoil(is)
 			}
-			o := Options{Issuer: is.url, ResourceID: testResource, StartTimeout: 300 * time.Millisecond}
+			o := Options{Issuer: is.url, ResourceID: testResource, StartTimeout: 3 * time.Second}
 			if tc.edit != nil {
 				tc.edit(&o)
 			}

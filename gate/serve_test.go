@@ -134,7 +134,7 @@ func TestServe_SaysWhatIsWrong(t *testing.T) {
 		Upstream:     "http://127.0.0.1:1/mcp",
 		Issuer:       is.url,
 		ResourceID:   testResource,
-		StartTimeout: 200 * time.Millisecond,
+		StartTimeout: 3 * time.Second,
 	}
 	for want, edit := range map[string]func(*ServeOptions){
 		"listen":                       func(o *ServeOptions) { o.Listen = taken.Addr().String() },

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ostiary/ostiary/app/apptest/host"
+	"github.com/ostiary/ostiary/tenants/attempts"
 )
 
 // web registers a client on a host that can be checked, for which consent is remembered.
@@ -270,6 +271,7 @@ func TestLogin_DoesNotTellWhoExists(t *testing.T) {
 		f.Values.Set("password", password)
 		return b.Send(t, f.Action, f.Values, nil)
 	}
+	s.Clock.BeginWindow(attempts.Window)
 	known, unknown, foreign := try(s.Acme.UserEmail, "wrong"), try("nobody@northwind.example", "wrong"), try(s.Neighbour.UserEmail, "correct horse battery")
 	for name, p := range map[string]host.Page{"known": known, "unknown": unknown, "another tenant's": foreign} {
 		if p.Status != http.StatusUnprocessableEntity || !strings.Contains(p.Text("body"), "do not match") {

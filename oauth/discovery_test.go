@@ -243,7 +243,7 @@ func TestPolicy_IsSignedAndFollowsPublishing(t *testing.T) {
 // eventually waits for what another goroutine of the server brings about.
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !done() {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s did not come", what)

@@ -265,7 +265,7 @@ func (h *history) redeem(c *codeHistory) {
 		}
 		c.spent.end(ended)
 		// An expired code is refused before anybody looks at what it gave: a host that opens an old callback again loses nothing.
-		if h.s.Clock.Now().Sub(c.madeAt) < 58*time.Second {
+		if h.s.Clock.Now().Sub(c.madeAt) < 55*time.Second {
 			c.refused.end(ended)
 		}
 		return

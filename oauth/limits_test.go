@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/ostiary/ostiary/app/apptest/host"
+	"github.com/ostiary/ostiary/oauth/ratelimit"
 )
 
 func TestLimits_AnswerTooManyAndNeverHideADeadToken(t *testing.T) {
@@ -12,6 +13,7 @@ func TestLimits_AnswerTooManyAndNeverHideADeadToken(t *testing.T) {
 	s := host.New(t, host.WithRateLimit(20))
 	c, tokens := connect(t, s)
 	other, theirs := connect(t, s)
+	s.Clock.BeginWindow(ratelimit.Window)
 	c.Revoke(t, tokens.Refresh)
 	refused(t, "revoked", c.Refresh(t, tokens.Refresh), 400, "invalid_grant")
 	live := theirs.Refresh

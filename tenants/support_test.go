@@ -48,7 +48,7 @@ func listen(t *testing.T, w *tenanttest.World) *changes {
 
 func (c *changes) wait(t *testing.T, want scope.Scope) {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		select {
 		case got := <-c.seen:

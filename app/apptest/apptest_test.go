@@ -267,12 +267,12 @@ func supervisor(t *testing.T, s shared) int {
 
 func await(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(20 * time.Second)
+	deadline := time.NewTimer(time.Minute)
 	defer deadline.Stop()
 	for !condition() {
 		select {
 		case <-deadline.C:
-			t.Errorf("%s: not within 20 s", what)
+			t.Errorf("%s: not within a minute", what)
 			return
 		case <-time.After(10 * time.Millisecond):
 		}

@@ -159,7 +159,7 @@ func TestRun_StopsWithItsContext(t *testing.T) {
 	stop()
 	select {
 	case <-ended:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("it does not stop")
 	}
 	c.moved.Add(int64(6 * time.Minute))

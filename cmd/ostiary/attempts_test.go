@@ -75,7 +75,7 @@ func (w written) Write(p []byte) (int, error) {
 func TestAttempts_FollowsStepsAsTheyHappen(t *testing.T) {
 	t.Parallel()
 	s := host.New(t)
-	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer stop()
 	out, done := written{make(chan string, 64)}, make(chan error, 1)
 	go func() {

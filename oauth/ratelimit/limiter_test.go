@@ -3,7 +3,6 @@ package ratelimit_test
 import (
 	"log/slog"
 	"testing"
-	"time"
 
 	"github.com/ostiary/ostiary/app/apptest"
 	"github.com/ostiary/ostiary/oauth/ratelimit"
@@ -12,21 +11,17 @@ import (
 
 func TestMain(m *testing.M) { apptest.Main(m) }
 
-// nodes returns n limiters on one database, at one time.
+// nodes returns n limiters on one database, at one time, which is the beginning of a window.
 func nodes(t *testing.T, n int) (*tenanttest.World, []*ratelimit.Limiter) {
 	t.Helper()
 	w := tenanttest.New(t, apptest.Database(t).AppURL)
-	at := time.Date(2026, 11, 23, 12, 0, 30, 0, time.UTC)
+	w.Clock.BeginWindow(ratelimit.Window)
 	var all []*ratelimit.Limiter
 	for range n {
-		all = append(all, ratelimit.New(ratelimit.Deps{
-			DB: w.DB, Now: func() time.Time { return at.Add(w.Clock.Now().Sub(start)) }, Logger: slog.New(slog.DiscardHandler),
-		}))
+		all = append(all, ratelimit.New(ratelimit.Deps{DB: w.DB, Now: w.Clock.Now, Logger: slog.New(slog.DiscardHandler)}))
 	}
 	return w, all
 }
-
-var start = time.Now()
 
 func use(l *ratelimit.Limiter, k ratelimit.Key, limit, times int) (allowed int) {
 	for range times {

@@ -99,6 +99,7 @@ func TestUsers_AuthenticateIsLimitedPerEnvironment(t *testing.T) {
 		_, err := w.Users.Authenticate(ctx, tenants.Credentials{Email: email, Password: password, Address: address})
 		return err
 	}
+	w.Clock.BeginWindow(attempts.Window)
 	for _, email := range []string{w.Acme.UserEmail, "nobody@acme.example"} {
 		for range 10 {
 			wantKind(t, try(w.Acme.Context(), email, "wrong", "192.0.2.1"), errs.Unauthenticated)

@@ -92,6 +92,13 @@ func (c *Clock) Now() time.Time { return clock.System().Add(time.Duration(c.move
 // Advance moves the clock.
 func (c *Clock) Advance(d time.Duration) { c.moved.Add(int64(d)) }
 
+// BeginWindow moves the clock to where a counting window of length d begins. A test of a limit that happened to run at the
+// end of one window and the beginning of the next would never reach the limit.
+func (c *Clock) BeginWindow(d time.Duration) {
+	now := c.Now().UTC()
+	c.Advance(now.Truncate(d).Add(d).Sub(now))
+}
+
 type options struct {
 	edit          []func(*apply.File)
 	clients       func(tenants.Deps) apply.Clients
