@@ -24,7 +24,7 @@ import (
 )
 
 const (
-	stepTimeout = 20 * time.Second
+	stepTimeout = time.Minute
 	pollEvery   = 50 * time.Millisecond
 )
 

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// clientTimeout bounds every wait for a client. mcp-remote alone waits 30 s for a sign-in.
-const clientTimeout = 60 * time.Second
+// clientTimeout bounds every wait for a client. mcp-remote alone waits 30 s for a sign-in; a slow machine takes its time.
+const clientTimeout = 2 * time.Minute
 
 // The demo tenant's tools and permissions that the journeys use.
 const (
