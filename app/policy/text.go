@@ -30,7 +30,13 @@ func checkText(p problems, place, text string, rules textRules) {
 	}
 }
 
-// hasHidden reports whether s contains a character that is not seen where it stands.
+// HasHidden reports whether a text of any number of lines contains a character that is not seen where it stands: a control or
+// format character, one that turns the direction of text, a filler, or bytes that are not UTF-8.
+func HasHidden(s string) bool {
+	return !utf8.ValidString(s) || hasHidden(strings.NewReplacer("\n", " ", "\r", " ", "\t", " ").Replace(s))
+}
+
+// hasHidden is HasHidden for one line.
 func hasHidden(s string) bool {
 	var before rune
 	for _, r := range s {

@@ -36,7 +36,7 @@ func root() *cobra.Command {
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 	}
-	cmd.AddCommand(devCommand(), serveCommand(), migrateCommand(), applyCommand(), keysCommand(), attemptsCommand(), gateCommand(),
+	cmd.AddCommand(devCommand(), serveCommand(), migrateCommand(), applyCommand(), keysCommand(), attemptsCommand(), importCommand(), checkCommand(), gateCommand(),
 		healthcheckCommand())
 	return cmd
 }
