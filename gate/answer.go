@@ -55,10 +55,6 @@ func writeRPCError(w http.ResponseWriter, status int, id []byte, e rpcError) {
 	writeJSON(w, status, rpcAnswerTo(id, e))
 }
 
-func writeRefusal(w http.ResponseWriter, r *refusal) {
-	writeRPCError(w, r.status, r.id, rpcError{Code: r.code, Message: r.message})
-}
-
 func methodNotAllowed(w http.ResponseWriter, allow string) {
 	w.Header().Set("Allow", allow)
 	w.Header().Set("Cache-Control", "no-store")

@@ -6,56 +6,65 @@ import (
 	"github.com/ostiary/ostiary/app/policy"
 )
 
-// Call is one decided tool call, for whoever counts or records them (Options.Observe).
-type Call struct {
-	Identity Identity
-	Tool     string
-	Allowed  bool
-	// Shadowed says that the policy would have denied the call and, being in shadow mode, did not.
-	Shadowed bool
-	Reason   policy.Reason
-	Missing  []string
-	Revision int
-}
-
-// verdict is the decision on a whole request body. Any denied call denies all of it: a batch is one HTTP request with one
+// verdict is the decision on a whole request. Any denied call denies all of it: a batch is one HTTP request with one
 // status, and half of it must not have happened when the client is asked to come back with more scopes.
 type verdict struct {
+	refused  policy.Reason // why whoever asks may do nothing at all: revoked or stopped; "" otherwise
 	calls    []decided
 	denied   bool
-	unknown  bool     // some tool is not in the policy, or not mapped: no scope will ever help
+	hopeless bool     // some call is of something unknown, not mapped or stopped: no scope will ever help
+	silent   bool     // some call was denied only because the issuer has been silent for too long
 	required []string // every scope the denied calls need, for one challenge
 }
 
+// decided is the decision on one target of one message.
 type decided struct {
-	tool string
+	message int // which of the body
+	target  policy.Target
+	denied  bool // and acted upon: in shadow mode the map of the policy only gets recorded
 	policy.Decision
 }
 
-// judge decides every tool call of a body.
-func judge(rules *policy.Compiled, b body, scopes []string) verdict {
-	var v verdict
+// judge decides every call of a body.
+func judge(v *view, b body, id *Identity, now policy.Situation) verdict {
+	s := id.subject()
+	out := verdict{refused: now.Feed.Refuses(s, v.doc.Resource.ID)}
 	var granted policy.ScopeSet
 	var expanded bool
-	for _, m := range b.messages {
-		if !m.calls() {
-			continue
+	for i := range b.messages {
+		for _, target := range b.messages[i].targets {
+			if !expanded {
+				granted, expanded = v.rules.Granted(s.Scopes), true
+			}
+			out.add(decided{message: i, target: target, Decision: v.rules.Judge(target, s, granted, now)}, v.shadow)
 		}
-		if !expanded {
-			granted, expanded = rules.Granted(scopes), true
-		}
-		d := rules.Decide(m.target, granted)
-		v.calls = append(v.calls, decided{tool: m.target, Decision: d})
-		if d.Allowed {
-			continue
-		}
-		v.denied = true
-		v.unknown = v.unknown || d.Reason != policy.ReasonInsufficientScope
+	}
+	return out
+}
+
+func (v *verdict) add(d decided, shadow bool) {
+	d.denied = !d.Allowed && !(shadow && shadowable(d.Reason))
+	v.calls = append(v.calls, d)
+	if !d.denied {
+		return
+	}
+	v.denied = true
+	switch d.Reason {
+	case policy.ReasonOutOfContact:
+		v.silent = true
+	case policy.ReasonInsufficientScope:
 		for _, s := range d.Required {
 			if !slices.Contains(v.required, s) {
 				v.required = append(v.required, s)
 			}
 		}
+	default:
+		v.hopeless = true
 	}
-	return v
+}
+
+// shadowable reports whether a denial is let through in shadow mode, which is about the map from tools to permissions. What
+// was taken back or stopped is denied in every mode.
+func shadowable(r policy.Reason) bool {
+	return r == policy.ReasonInsufficientScope || r == policy.ReasonUnknownTool || r == policy.ReasonUnmappedTool
 }

@@ -10,8 +10,8 @@ const maxEvent = 16 << 20
 
 var errEventTooLarge = errors.New("an event is too large to filter")
 
-// eventFilter filters lists of tools in a stream of server-sent events. Complete events go on at once; those without a list
-// of tools exactly as they came, comments that keep the connection alive among them.
+// eventFilter filters lists in a stream of server-sent events. Complete events go on at once; those without a list
+// exactly as they came, comments that keep the connection alive among them.
 type eventFilter struct {
 	list  *listFilter
 	event []byte // the event so far, as it came
@@ -79,7 +79,7 @@ func (f *eventFilter) end() ([]byte, error) {
 func (f *eventFilter) take() (out []byte, changed bool, err error) {
 	event := f.event
 	f.event, f.line = nil, 0
-	if !bytes.Contains(event, []byte("tools")) && !bytes.Contains(event, []byte(`\u`)) {
+	if !mayList(event) {
 		return event, false, nil
 	}
 	lines := splitLines(event)
@@ -101,6 +101,16 @@ func (f *eventFilter) take() (out []byte, changed bool, err error) {
 		return event, false, nil
 	}
 	return rewritten(lines, filtered), true, nil
+}
+
+// mayList reports whether an event could be a list, without reading it.
+func mayList(event []byte) bool {
+	for _, word := range [...]string{"tools", "prompts", "resource", `\u`} {
+		if bytes.Contains(event, []byte(word)) {
+			return true
+		}
+	}
+	return false
 }
 
 // rewritten builds the event again with other data, in the place of the first data line.

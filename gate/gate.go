@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ostiary/ostiary/app/calls"
 	"github.com/ostiary/ostiary/app/clock"
 	"github.com/ostiary/ostiary/app/policy"
 )
@@ -25,7 +26,9 @@ type Options struct {
 	// resource's identifier.
 	Identifier string
 
-	Observe func(context.Context, Call) // called for every tool call, before it is let through; must be quick
+	// Observe is called for every call that was decided, once it is known how it was answered, and for every request that
+	// was refused because something has ended or is stopped. It must be quick; ctx may be over already.
+	Observe func(ctx context.Context, call calls.Record)
 
 	HTTPClient   *http.Client      // to the issuer; redirects are never followed
 	Transport    http.RoundTripper // to the upstream
@@ -57,8 +60,10 @@ type Gate struct {
 	policy     PolicySource
 	tokens     *verifier
 	sessions   sessions
-	flagged    *recent[string, struct{}]
-	observe    func(context.Context, Call)
+	flagged    *recent[policy.Target, struct{}]
+	observe    func(context.Context, calls.Record)
+	now        func() time.Time
+	steady     func() time.Duration
 	transport  http.RoundTripper
 	maxBody    int64
 	log        *slog.Logger
@@ -85,7 +90,8 @@ func New(ctx context.Context, o Options) (*Gate, error) {
 		issuer: o.Issuer, identifier: o.Identifier, policy: o.Policy, sessions: newSessions(),
 		tokens: &verifier{keys: keys, issuer: o.Issuer, skew: o.Skew, now: o.Now,
 			cache: newRecent[[32]byte, tokenEntry](rememberedTokens)},
-		flagged: newRecent[string, struct{}](flaggedTools), observe: o.Observe, transport: o.Transport,
+		flagged: newRecent[policy.Target, struct{}](flaggedTools), observe: o.Observe, transport: o.Transport,
+		now: o.Now, steady: clock.Steady(),
 		maxBody: o.MaxBody, log: o.Logger, end: end, done: make(chan struct{}),
 		bodyTimeout: defaultBodyTimeout, writeTimeout: defaultWriteTimeout,
 	}
@@ -251,3 +257,10 @@ func (g *Gate) Middleware(next http.Handler) http.Handler {
 		}
 	})
 }
+
+// situation is what the gate knows besides the policy.
+func (g *Gate) situation() policy.Situation {
+	return policy.Situation{Feed: noFeed, Silence: -1}
+}
+
+var noFeed = policy.CompileFeed(nil)

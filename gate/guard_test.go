@@ -18,6 +18,7 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
 
+	"github.com/ostiary/ostiary/app/calls"
 	"github.com/ostiary/ostiary/app/policy"
 )
 
@@ -27,8 +28,8 @@ func textLogger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-func observing(calls chan<- Call) func(context.Context, Call) {
-	return func(_ context.Context, c Call) { calls <- c }
+func observing(seen chan<- calls.Record) func(context.Context, calls.Record) {
+	return func(_ context.Context, c calls.Record) { seen <- c }
 }
 
 func listAnswer(contentType, body string) http.HandlerFunc {
@@ -151,7 +152,7 @@ func TestUnknownTool_IsAnsweredNotChallenged(t *testing.T) {
 	if w.upstream.count() != 0 {
 		t.Error("an unknown tool reached the MCP server")
 	}
-	if !strings.Contains(logs.String(), "level=WARN msg=\"tool call denied\" tool=unmapped") {
+	if !strings.Contains(logs.String(), "level=WARN msg=\"call denied\" kind=tool name=unmapped") {
 		t.Errorf("the unmapped tool was not flagged: %s", logs)
 	}
 }

@@ -5,6 +5,9 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/ostiary/ostiary/app/calls"
+	"github.com/ostiary/ostiary/app/policy"
 )
 
 // Identity is who calls, as the access token says.
@@ -13,6 +16,7 @@ type Identity struct {
 	User         string // sub
 	Organization string // org_id; empty when the user acts for none
 	Client       string // client_id
+	Host         string // host: what the issuer checked about the client; empty when nothing could be
 	Grant        string // grant_id
 	TokenID      string // jti
 	Scopes       []string
@@ -21,6 +25,13 @@ type Identity struct {
 
 	notBefore time.Time
 	audience  []string
+	proof     calls.Proof
+}
+
+// subject is what a decision reads of it.
+func (id *Identity) subject() policy.Subject {
+	return policy.Subject{User: id.User, Organization: id.Organization, Client: id.Client, Host: id.Host, Grant: id.Grant,
+		Scopes: id.Scopes}
 }
 
 // passage is what the gate notes of one request for what lies below it.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"github.com/ostiary/ostiary/app/policy"
 )
 
 const (
@@ -16,9 +18,28 @@ const (
 
 // Methods the gate treats specially; every other one passes for any valid token.
 const (
-	methodCall = "tools/call"
-	methodList = "tools/list"
+	methodCall          = "tools/call"
+	methodPrompt        = "prompts/get"
+	methodRead          = "resources/read"
+	methodSubscribe     = "resources/subscribe"
+	methodListen        = "subscriptions/listen" // MCP 2026-07-28, in place of resources/subscribe
+	methodComplete      = "completion/complete"
+	methodListTools     = "tools/list"
+	methodListPrompts   = "prompts/list"
+	methodListContents  = "resources/list"
+	methodListTemplates = "resources/templates/list"
 )
+
+// special reports whether the gate treats a method specially.
+func special(method string) bool {
+	switch method {
+	case methodCall, methodPrompt, methodRead, methodSubscribe, methodListen, methodComplete, methodListTools, methodListPrompts,
+		methodListContents, methodListTemplates:
+		return true
+	default:
+		return false
+	}
+}
 
 // JSON-RPC 2.0 §5.1 error codes, then those of MCP, then the gate's own (-32000 to -32019 are free for implementations).
 const (
@@ -31,6 +52,8 @@ const (
 	rpcInsufficient    = -32010
 	rpcBatchRefused    = -32011
 	rpcUpstreamFailed  = -32012
+	rpcStopped         = -32013
+	rpcOutOfContact    = -32014
 )
 
 // kind says which of the JSON-RPC messages one is.
@@ -44,14 +67,13 @@ const (
 
 // message is what the gate needs to know of one JSON-RPC message.
 type message struct {
-	kind   kind
-	method string
-	target string // params.name, or params.uri of resources/read
-	id     []byte // as it stands in the body; nil when absent
+	kind    kind
+	method  string
+	name    string          // what Mcp-Name says: params.name, or params.uri of resources/read
+	targets []policy.Target // what the policy decides about: also of a notification, some servers do not mind
+	params  []byte          // as they stand in the body; nil when absent
+	id      []byte          // likewise
 }
-
-// calls reports whether the message runs a tool. One without an id does too, on servers that do not mind.
-func (m message) calls() bool { return m.method == methodCall }
 
 // body is an inspected request body.
 type body struct {
@@ -135,7 +157,6 @@ func readBatch(raw []byte, at int) (body, error) {
 // envelope is the raw shape of a JSON-RPC message: where its members are.
 type envelope struct {
 	version, method, params, id []byte
-	paramsAt                    int
 	result, failed              bool
 }
 
@@ -174,7 +195,7 @@ func readEnvelope(raw []byte, at int) (envelope, error) {
 		case "method":
 			e.method = value
 		case "params":
-			e.params, e.paramsAt = value, start
+			e.params = value
 		case "id":
 			e.id = value
 		case "result":
@@ -200,51 +221,14 @@ func readRequest(raw []byte, e envelope) (message, error) {
 	if !ok || !soundMethod(method) {
 		return message{}, badBody(rpcInvalidRequest, "the method is not an MCP method")
 	}
-	m.method = method
-	if e.params != nil && e.params[0] != '{' && (string(e.params) != "null" || targetKey(method) != "") {
+	m.method, m.params = method, e.params
+	if e.params != nil && e.params[0] != '{' && (string(e.params) != "null" || aboutSomething(method)) {
 		return message{}, badBody(rpcInvalidRequest, "the params are not an object")
 	}
-	key := targetKey(method)
-	if key == "" {
-		return m, nil
-	}
-	if e.params == nil {
-		return message{}, badBody(rpcInvalidParams, "%s needs params.%s", method, key)
-	}
-	var found bool
-	err := eachMember(raw, e.paramsAt, func(k []byte, start, end int) error {
-		if string(k) == key {
-			m.target, found = textOf(raw[start:end])
-			return nil
-		}
-		if foldsInto(k, key) {
-			return badBody(rpcInvalidParams, "the params have a key in unusual case")
-		}
-		return nil
-	})
-	if err != nil {
-		return message{}, err
-	}
-	if !found || m.target == "" {
-		return message{}, badBody(rpcInvalidParams, "%s needs params.%s", method, key)
-	}
-	return m, nil
+	return m, m.findTargets()
 }
 
-// targetKey is the member of params that says what a method is about: the source of Mcp-Name (MCP 2026-07-28, standard
-// request headers).
-func targetKey(method string) string {
-	switch method {
-	case methodCall, "prompts/get":
-		return "name"
-	case "resources/read":
-		return "uri"
-	default:
-		return ""
-	}
-}
-
-// soundMethod keeps methods to the characters MCP uses, and refuses a spelling of the tool methods that a lenient server
+// soundMethod keeps methods to the characters MCP uses, and refuses a spelling of those that are decided that a lenient server
 // would accept and the gate would not recognize.
 func soundMethod(method string) bool {
 	if method == "" || len(method) > maxMethodLength {
@@ -256,12 +240,8 @@ func soundMethod(method string) bool {
 			return false
 		}
 	}
-	for _, special := range []string{methodCall, methodList} {
-		if method != special && strings.EqualFold(strings.Trim(method, "/"), special) {
-			return false
-		}
-	}
-	return true
+	plain := strings.ToLower(strings.Trim(method, "/"))
+	return plain == method || !special(plain)
 }
 
 func foldsInto(key []byte, known ...string) bool {
@@ -300,10 +280,10 @@ func checkMirror(h http.Header, b body) error {
 	if len(methods) == 1 && methods[0] != m.method {
 		return mismatch("Mcp-Method does not match the body")
 	}
-	if len(names) == 0 || targetKey(m.method) == "" {
+	if len(names) == 0 || nameKey(m.method) == "" {
 		return nil
 	}
-	if name, ok := decodeHeader(names[0]); !ok || name != m.target {
+	if name, ok := decodeHeader(names[0]); !ok || name != m.name {
 		return mismatch("Mcp-Name does not match the body")
 	}
 	return nil

@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/ostiary/ostiary/app/policy"
 )
 
 func nested(open, closing string, n int) string {
@@ -147,26 +150,26 @@ func TestInspect_ReadsWhatClientsSend(t *testing.T) {
 		body string
 		want message
 	}{
-		"call": {callBody(3, "read_data"), message{request, "tools/call", "read_data", []byte("3")}},
+		"call": {callBody(3, "read_data"), message{kind: request, method: "tools/call", name: "read_data", id: []byte("3")}},
 		"escaped name": {`{"jsonrpc":"2.0","id":"a","method":"tools\/call","params":{"name":"r\u0065ad_data"}}`,
-			message{request, "tools/call", "read_data", []byte(`"a"`)}},
+			message{kind: request, method: "tools/call", name: "read_data", id: []byte(`"a"`)}},
 		"emoji name": {`{"jsonrpc":"2.0","id":-1.5e3,"method":"tools/call","params":{"name":"\ud83d\ude00"}}`,
-			message{request, "tools/call", "😀", []byte("-1.5e3")}},
+			message{kind: request, method: "tools/call", name: "😀", id: []byte("-1.5e3")}},
 		"name comes last": {`{"params":{"arguments":{"name":"x","deep":[{"name":"y"}]},"name":"read_data"},` +
 			`"method":"tools/call","id":1,"jsonrpc":"2.0"}`,
-			message{request, "tools/call", "read_data", []byte("1")}},
+			message{kind: request, method: "tools/call", name: "read_data", id: []byte("1")}},
 		"white space": {" \r\n\t{ \"jsonrpc\" : \"2.0\" , \"id\" : 1 , \"method\" : \"tools/list\" } \n",
-			message{request, "tools/list", "", []byte("1")}},
-		"null id": {`{"jsonrpc":"2.0","id":null,"method":"ping"}`, message{request, "ping", "", []byte("null")}},
+			message{kind: request, method: "tools/list", name: "", id: []byte("1")}},
+		"null id": {`{"jsonrpc":"2.0","id":null,"method":"ping"}`, message{kind: request, method: "ping", name: "", id: []byte("null")}},
 		"notification": {`{"jsonrpc":"2.0","method":"notifications/initialized"}`,
-			message{notification, "notifications/initialized", "", nil}},
-		"response":   {`{"jsonrpc":"2.0","id":9,"result":null}`, message{reply, "", "", []byte("9")}},
-		"null error": {`{"jsonrpc":"2.0","id":9,"result":{},"error":null}`, message{reply, "", "", []byte("9")}},
+			message{kind: notification, method: "notifications/initialized", name: "", id: nil}},
+		"response":   {`{"jsonrpc":"2.0","id":9,"result":null}`, message{kind: reply, method: "", name: "", id: []byte("9")}},
+		"null error": {`{"jsonrpc":"2.0","id":9,"result":{},"error":null}`, message{kind: reply, method: "", name: "", id: []byte("9")}},
 		"extra members": {`{"jsonrpc":"2.0","id":1,"method":"ping","x-trace":{"a":1,"A":2}}`,
-			message{request, "ping", "", []byte("1")}},
+			message{kind: request, method: "ping", name: "", id: []byte("1")}},
 		"lone surrogate in an argument": {`{"jsonrpc":"2.0",` +
 			`"id":1,"method":"tools/call","params":{"name":"a","arguments":{"x":"\ud800"}}}`,
-			message{request, "tools/call", "a", []byte("1")}},
+			message{kind: request, method: "tools/call", name: "a", id: []byte("1")}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -175,7 +178,7 @@ func TestInspect_ReadsWhatClientsSend(t *testing.T) {
 				t.Fatalf("%+v, %v", b, err)
 			}
 			got := b.messages[0]
-			if got.kind != tc.want.kind || got.method != tc.want.method || got.target != tc.want.target ||
+			if got.kind != tc.want.kind || got.method != tc.want.method || got.name != tc.want.name ||
 				!bytes.Equal(got.id, tc.want.id) {
 				t.Errorf("got %+v, want %+v", got, tc.want)
 			}
@@ -202,6 +205,10 @@ func FuzzInspect(f *testing.F) {
 	f.Add([]byte(callBody(1, "read_data")))
 	f.Add([]byte("[" + callBody(1, "read_data") + "," + listBody + "]"))
 	f.Add([]byte(`{"jsonrpc":"2.0","id":9,"result":{"a":"\ud83d\ude00"}}`))
+	for _, body := range []string{promptBody("draft"), readBody("file:///a"), completeBody("ref/prompt", "name", "draft"),
+		completeBody("ref/resource", "uri", "file:///{x}"), listenBody("file:///a", "file:///b")} {
+		f.Add([]byte(body))
+	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		b, err := inspect(raw)
 		if err != nil {
@@ -231,15 +238,48 @@ func FuzzInspect(f *testing.F) {
 			if all[i].Method != m.method {
 				t.Fatalf("%q: method %q, encoding/json reads %q", raw, m.method, all[i].Method)
 			}
-			if !m.calls() {
+			if !aboutSomething(m.method) {
 				continue
 			}
-			var params struct{ Name string }
-			if err := json.Unmarshal(all[i].Params, &params); err != nil || params.Name != m.target {
-				t.Fatalf("%q: tool %q, encoding/json reads %q, %v", raw, m.target, params.Name, err)
+			var params wireParams
+			if err := json.Unmarshal(all[i].Params, &params); err != nil && all[i].Params != nil {
+				t.Fatalf("%q: %v", raw, err)
+			}
+			if want := params.targets(m.method); !slices.Equal(m.targets, want) {
+				t.Fatalf("%q: targets %v, encoding/json reads %v", raw, m.targets, want)
 			}
 		}
 	})
+}
+
+// wireParams are those that name what a method is about, as encoding/json reads them.
+type wireParams struct {
+	Name, URI     any
+	Ref           *struct{ Type, Name, URI any }
+	Notifications *struct{ ResourceSubscriptions []string }
+}
+
+func (p wireParams) targets(method string) []policy.Target {
+	switch method {
+	case methodCall:
+		return []policy.Target{{Kind: policy.TargetTool, Name: p.Name.(string)}}
+	case methodPrompt:
+		return []policy.Target{{Kind: policy.TargetPrompt, Name: p.Name.(string)}}
+	case methodRead, methodSubscribe:
+		return []policy.Target{{Kind: policy.TargetContent, Name: p.URI.(string)}}
+	}
+	var targets []policy.Target
+	switch {
+	case method == methodComplete && p.Ref != nil && p.Ref.Type == "ref/prompt":
+		targets = append(targets, policy.Target{Kind: policy.TargetPrompt, Name: p.Ref.Name.(string)})
+	case method == methodComplete && p.Ref != nil:
+		targets = append(targets, policy.Target{Kind: policy.TargetContent, Name: p.Ref.URI.(string)})
+	case method == methodListen && p.Notifications != nil:
+		for _, uri := range p.Notifications.ResourceSubscriptions {
+			targets = append(targets, policy.Target{Kind: policy.TargetContent, Name: uri})
+		}
+	}
+	return targets
 }
 
 // FuzzCheckJSON compares the checker with encoding/json in both directions.

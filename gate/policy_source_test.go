@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/ostiary/ostiary/app/calls"
 	"github.com/ostiary/ostiary/app/policy"
 )
 
@@ -113,8 +114,8 @@ func TestPolicy_ShadowLetsThroughAndSays(t *testing.T) {
 	t.Parallel()
 	is := newIssuer(t)
 	is.doc.Mode = policy.ModeShadow
-	logs, calls := new(logBuffer), make(chan Call, 10)
-	w := newWorldAt(t, is, func(o *Options) { o.Logger, o.Observe = textLogger(logs), observing(calls) })
+	logs, seen := new(logBuffer), make(chan calls.Record, 10)
+	w := newWorldAt(t, is, func(o *Options) { o.Logger, o.Observe = textLogger(logs), observing(seen) })
 	token := w.token("data:read")
 	for _, tool := range []string{"read_data", "delete_data", "unmapped", "never_heard_of"} {
 		w.tool(t, token, tool).want(t, http.StatusOK)
@@ -122,16 +123,16 @@ func TestPolicy_ShadowLetsThroughAndSays(t *testing.T) {
 	if w.upstream.count() != 4 {
 		t.Errorf("%d of 4 calls reached the MCP server", w.upstream.count())
 	}
-	if got := strings.Count(logs.String(), "tool call would be denied"); got != 3 {
+	if got := strings.Count(logs.String(), "call would be denied"); got != 3 {
 		t.Errorf("%d denials logged, want 3: %s", got, logs)
 	}
-	for _, want := range []Call{
+	for _, want := range []calls.Record{
 		{Tool: "read_data", Allowed: true, Reason: policy.ReasonAllowed},
 		{Tool: "delete_data", Allowed: true, Shadowed: true, Reason: policy.ReasonInsufficientScope},
 		{Tool: "unmapped", Allowed: true, Shadowed: true, Reason: policy.ReasonUnmappedTool},
 		{Tool: "never_heard_of", Allowed: true, Shadowed: true, Reason: policy.ReasonUnknownTool},
 	} {
-		got := <-calls
+		got := <-seen
 		if got.Tool != want.Tool || got.Allowed != want.Allowed || got.Shadowed != want.Shadowed ||
 			got.Reason != want.Reason {
 			t.Errorf("observed %+v, want %+v", got, want)
@@ -152,12 +153,12 @@ func TestPolicy_ShadowLetsThroughAndSays(t *testing.T) {
 
 func TestObserve_SeesEveryCall(t *testing.T) {
 	t.Parallel()
-	calls := make(chan Call, 10)
-	w := newWorld(t, func(o *Options) { o.Observe = observing(calls) })
+	seen := make(chan calls.Record, 10)
+	w := newWorld(t, func(o *Options) { o.Observe = observing(seen) })
 	w.tool(t, w.token("data:read"), "read_data").want(t, http.StatusOK)
 	w.tool(t, w.token("data:read"), "merge_data").want(t, http.StatusForbidden)
-	allowed, denied := <-calls, <-calls
-	if !allowed.Allowed || allowed.Identity.User != "usr_ann" || allowed.Identity.Grant != "grt_1" ||
+	allowed, denied := <-seen, <-seen
+	if !allowed.Allowed || allowed.User != "usr_ann" || allowed.Grant != "grt_1" ||
 		allowed.Revision != 1 {
 		t.Errorf("allowed call observed as %+v", allowed)
 	}

@@ -10,27 +10,35 @@ import (
 
 const maxListResponse = 16 << 20
 
-// forward hands the request on and sees to what comes back. filter is nil when the answer cannot list tools.
-func (g *Gate) forward(w http.ResponseWriter, r *http.Request, next http.Handler, filter *listFilter) {
+// forward hands the request on and sees to what comes back. The calls in it are reported as soon as their answer begins.
+func (g *Gate) forward(w http.ResponseWriter, r *http.Request, next http.Handler, o outcome) {
 	p := passageFrom(r.Context())
 	if !g.sessions.admits(r.Header.Values(headerSession), p.identity) {
 		writeRPCError(w, http.StatusNotFound, p.message, rpcError{Code: rpcSessionNotFound, Message: "Session not found"})
+		g.report(r.Context(), r.Method, o, http.StatusNotFound)
 		return
 	}
+	filter := g.filterFor(r.Method, o)
 	if filter != nil {
 		r.Header.Del("Accept-Encoding") // what is compressed cannot be filtered
 	}
 	out := &response{ResponseWriter: w, control: http.NewResponseController(w), filter: filter, message: p.message,
-		started:  func(h http.Header) { g.sessions.note(h.Get(headerSession), p.identity) },
 		patience: g.writeTimeout, log: func(err error) {
-			g.log.ErrorContext(r.Context(), "a list of tools could not be filtered and was withheld", "error", err)
+			g.log.ErrorContext(r.Context(), "a list could not be filtered and was withheld", "error", err)
 		}}
+	out.started = func(h http.Header) {
+		g.sessions.note(h.Get(headerSession), p.identity)
+		g.report(r.Context(), r.Method, o, out.status)
+	}
 	_ = out.control.SetReadDeadline(time.Time{}) // the body is read; a stream may last
 	next.ServeHTTP(out, r)
 	out.finish()
+	if !out.wroteHeader { // the client went away before there was an answer
+		g.report(r.Context(), r.Method, o, 0)
+	}
 }
 
-// response passes an answer on as it comes: headers made uncacheable, tools/list filtered, every write with a deadline.
+// response passes an answer on as it comes: headers made uncacheable, lists filtered, every write with a deadline.
 type response struct {
 	http.ResponseWriter
 	control *http.ResponseController
@@ -48,7 +56,7 @@ type response struct {
 	failed      error
 }
 
-var errListTooLarge = errors.New("the list of tools is too large to filter")
+var errListTooLarge = errors.New("the list is too large to filter")
 
 // Unwrap serves http.ResponseController.
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
@@ -81,7 +89,7 @@ func isEventStream(contentType string) bool {
 	return strings.EqualFold(strings.TrimSpace(media), "text/event-stream")
 }
 
-// intercept decides how a successful answer that may list tools is read. It reports whether the header is held back.
+// intercept decides how a successful answer that may be a list is read. It reports whether the header is held back.
 func (w *response) intercept(h http.Header, events bool) bool {
 	h.Del("Content-Length")
 	h.Del("ETag")
@@ -202,7 +210,7 @@ func (w *response) finish() {
 		// Rather no list than one nobody could check.
 		w.Header().Del("Content-Encoding")
 		writeRPCError(w.ResponseWriter, http.StatusBadGateway, w.message,
-			rpcError{Code: rpcUpstreamFailed, Message: "The MCP server's list of tools could not be read"})
+			rpcError{Code: rpcUpstreamFailed, Message: "The MCP server's list could not be read"})
 		return
 	}
 	w.ResponseWriter.WriteHeader(w.status)

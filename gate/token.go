@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4/json" // case-sensitive and strict about duplicates, unlike encoding/json
+
+	"github.com/ostiary/ostiary/app/calls"
 )
 
 const (
@@ -42,6 +44,7 @@ type claims struct {
 	Scope        string      `json:"scope"`
 	GrantID      string      `json:"grant_id"`
 	Organization string      `json:"org_id"`
+	Host         string      `json:"host"`
 }
 
 // audience is one string or a list of them (RFC 7519 §4.1.3).
@@ -128,7 +131,8 @@ func (v *verifier) check(ctx context.Context, token string) (tokenEntry, error) 
 	}
 	id := identityOf(c)
 	// These travel upstream as header values; a token that could break one is not one of ours.
-	if !headerSafe(id.User) || !headerSafe(id.Client) || !headerSafe(id.Organization) || !headerSafe(id.Grant) {
+	if !headerSafe(id.User) || !headerSafe(id.Client) || !headerSafe(id.Organization) || !headerSafe(id.Grant) ||
+		!headerSafe(id.Host) {
 		return tokenEntry{}, errTokenMalformed
 	}
 	return tokenEntry{identity: id, keyID: s.key.id, thumbprint: s.key.thumbprint}, nil
@@ -137,7 +141,8 @@ func (v *verifier) check(ctx context.Context, token string) (tokenEntry, error) 
 func identityOf(c claims) *Identity {
 	id := &Identity{
 		Issuer: c.Issuer, User: c.Subject, Organization: c.Organization, Client: c.ClientID, Grant: c.GrantID,
-		TokenID: c.TokenID, IssuedAt: c.IssuedAt.time(), ExpiresAt: c.ExpiresAt.time(), audience: c.Audience,
+		Host: c.Host, TokenID: c.TokenID, IssuedAt: c.IssuedAt.time(), ExpiresAt: c.ExpiresAt.time(), audience: c.Audience,
+		proof: calls.ProofToken,
 	}
 	for _, s := range strings.Fields(c.Scope) {
 		if headerSafe(s) {

@@ -12,32 +12,78 @@ import (
 // maxResponseDepth is generous: tool schemas nest.
 const maxResponseDepth = 512
 
-// listFilter takes out of tools/list what the token does not allow to call. It edits in place: what it leaves, it leaves as
-// it was, byte for byte.
+// listFilter takes out of lists what the token does not allow. It edits in place: what it leaves, it leaves as it was, byte
+// for byte.
 type listFilter struct {
-	rules   *policy.Compiled
-	granted policy.ScopeSet
-	post    bool // the answer to a POST, which may also be plain JSON; on GET there are only event streams
-	flag    func(tool string, reason policy.Reason)
+	rules func() rulebook // in force now: a stream outlives them
+	kinds listKinds
+	post  bool // the answer to a POST, which may also be plain JSON; on GET there are only event streams
+	flag  func(t policy.Target, reason policy.Reason)
 }
 
-// filterFor returns the filter for an answer that may list tools; none in shadow mode.
-func (g *Gate) filterFor(v *view, id *Identity, method string) *listFilter {
-	if v.shadow {
+// rulebook is what decides about the entries of a list.
+type rulebook struct {
+	view    *view
+	subject policy.Subject
+	granted policy.ScopeSet
+	now     policy.Situation
+}
+
+// listKinds are the lists of an answer.
+type listKinds struct{ tools, prompts, contents bool }
+
+// filterFor returns the filter for an answer that may be a list of what the policy maps; nil when there is nothing to filter,
+// or when the mode is shadow and nothing is stopped.
+func (g *Gate) filterFor(method string, o outcome) *listFilter {
+	v := o.view
+	if v.shadow && !o.now.Feed.Stopping() {
 		return nil
 	}
-	return &listFilter{rules: v.rules, granted: v.rules.Granted(id.Scopes), post: method == http.MethodPost,
-		flag: g.flagTool}
+	kinds := listKinds{tools: true, prompts: v.rules.Guards(policy.TargetPrompt), contents: v.rules.Guards(policy.TargetContent)}
+	switch method {
+	case http.MethodGet: // such streams replay what was lost, lists among it
+	case http.MethodPost:
+		kinds.tools = o.body.has(methodListTools)
+		kinds.prompts = kinds.prompts && o.body.has(methodListPrompts)
+		kinds.contents = kinds.contents && (o.body.has(methodListContents) || o.body.has(methodListTemplates))
+	default:
+		return nil
+	}
+	if kinds == (listKinds{}) {
+		return nil
+	}
+	s := o.identity.subject()
+	return &listFilter{kinds: kinds, post: method == http.MethodPost, flag: g.flagTarget, rules: func() rulebook {
+		now := g.view()
+		return rulebook{view: now, subject: s, granted: now.rules.Granted(s.Scopes), now: g.situation()}
+	}}
 }
 
-// flagTool tells the operator, once per tool and process, of a tool that nobody can call because the policy does not map it.
-func (g *Gate) flagTool(tool string, reason policy.Reason) {
-	if _, told := g.flagged.get(tool); told {
+// flagTarget tells the operator, once per target and process, of what nobody can use because the policy does not map it.
+func (g *Gate) flagTarget(t policy.Target, reason policy.Reason) {
+	t.Name = shortened(t.Name, shownToolName) // of what is remembered, too
+	if _, told := g.flagged.get(t); told {
 		return
 	}
-	g.flagged.put(tool, struct{}{})
-	g.log.LogAttrs(context.Background(), slog.LevelWarn, "the MCP server offers a tool that the policy does not map",
-		slog.String("tool", shortened(tool, shownToolName)), slog.String("reason", string(reason)))
+	g.flagged.put(t, struct{}{})
+	g.log.LogAttrs(context.Background(), slog.LevelWarn, "the MCP server offers what the policy does not map",
+		slog.String("kind", string(t.Kind)), slog.String("name", t.Name), slog.String("reason", string(reason)))
+}
+
+// list says how the entries of a member of a result are named; "" when it is no list to filter.
+func (f *listFilter) list(member string) (kind policy.TargetKind, key string) {
+	switch {
+	case member == "tools" && f.kinds.tools:
+		return policy.TargetTool, "name"
+	case member == "prompts" && f.kinds.prompts:
+		return policy.TargetPrompt, "name"
+	case member == "resources" && f.kinds.contents:
+		return policy.TargetContent, "uri"
+	case member == "resourceTemplates" && f.kinds.contents:
+		return policy.TargetContent, "uriTemplate"
+	default:
+		return "", ""
+	}
 }
 
 // edit replaces a range of the original.
@@ -52,14 +98,15 @@ func (f *listFilter) json(raw []byte) ([]byte, error) {
 		return nil, err
 	}
 	var edits []edit
+	rules := f.rules()
 	at := skipSpace(raw, 0)
 	switch raw[at] {
 	case '{':
-		edits = f.message(raw, at, edits)
+		edits = f.message(rules, raw, at, edits)
 	case '[':
 		_ = eachElement(raw, at, func(start, _ int) error {
 			if raw[start] == '{' {
-				edits = f.message(raw, start, edits)
+				edits = f.message(rules, raw, start, edits)
 			}
 			return nil
 		})
@@ -67,8 +114,8 @@ func (f *listFilter) json(raw []byte) ([]byte, error) {
 	return applied(raw, edits), nil
 }
 
-// message looks for result.tools. The shape decides, not the id: on a resumed stream nobody knows what was asked.
-func (f *listFilter) message(raw []byte, at int, edits []edit) []edit {
+// message looks for result.tools and the like. The shape decides, not the id: on a resumed stream nobody knows what was asked.
+func (f *listFilter) message(rules rulebook, raw []byte, at int, edits []edit) []edit {
 	result := -1
 	_ = eachMember(raw, at, func(key []byte, start, _ int) error {
 		if string(key) == "result" && raw[start] == '{' {
@@ -82,10 +129,13 @@ func (f *listFilter) message(raw []byte, at int, edits []edit) []edit {
 	var found []edit
 	var lists, cacheable, scoped bool
 	_ = eachMember(raw, result, func(key []byte, start, end int) error {
+		kind, named := f.list(string(key))
 		switch {
-		case string(key) == "tools" && raw[start] == '[':
+		case kind != "" && raw[start] == '[':
 			lists = true
-			found = append(found, edit{start, end, f.tools(raw, start)})
+			found = append(found, edit{start, end, f.filtered(raw, start, func(entry int) bool {
+				return f.keeps(rules, raw, entry, kind, named)
+			})})
 		case string(key) == "cacheScope":
 			scoped = true
 			found = append(found, edit{start, end, []byte(`"private"`)})
@@ -105,10 +155,11 @@ func (f *listFilter) message(raw []byte, at int, edits []edit) []edit {
 	return append(edits, found...)
 }
 
-func (f *listFilter) tools(raw []byte, at int) []byte {
+// filtered copies the array at a position, without what keeps does not want.
+func (f *listFilter) filtered(raw []byte, at int, keeps func(entry int) bool) []byte {
 	out := []byte{'['}
 	_ = eachElement(raw, at, func(start, end int) error {
-		if !f.keeps(raw, start) {
+		if !keeps(start) {
 			return nil
 		}
 		if len(out) > 1 {
@@ -120,22 +171,25 @@ func (f *listFilter) tools(raw []byte, at int) []byte {
 	return append(out, ']')
 }
 
-func (f *listFilter) keeps(raw []byte, at int) bool {
-	if raw[at] != '{' {
+// keeps decides about one entry. In shadow mode only what is stopped is left out.
+func (f *listFilter) keeps(rules rulebook, raw []byte, at int, kind policy.TargetKind, named string) bool {
+	var name string
+	if raw[at] == '{' {
+		_ = eachMember(raw, at, func(key []byte, start, end int) error {
+			if string(key) == named {
+				name, _ = textOf(raw[start:end])
+			}
+			return nil
+		})
+	} else if !rules.view.shadow {
 		return false
 	}
-	var name string
-	_ = eachMember(raw, at, func(key []byte, start, end int) error {
-		if string(key) == "name" {
-			name, _ = textOf(raw[start:end])
-		}
-		return nil
-	})
-	d := f.rules.Decide(name, f.granted)
+	target := policy.Target{Kind: kind, Name: name}
+	d := rules.view.rules.Judge(target, rules.subject, rules.granted, rules.now)
 	if d.Reason == policy.ReasonUnknownTool || d.Reason == policy.ReasonUnmappedTool {
-		f.flag(name, d.Reason)
+		f.flag(target, d.Reason)
 	}
-	return d.Allowed
+	return d.Allowed || rules.view.shadow && d.Reason != policy.ReasonStopped
 }
 
 // applied returns raw with edits made, which are in order and apart.

@@ -58,7 +58,7 @@ func TestToolsList_ShowsWhatTheTokenAllows(t *testing.T) {
 			t.Errorf("headers %v", a.header)
 		}
 	}
-	if got := strings.Count(logs.String(), "offers a tool that the policy does not map"); got != 3 {
+	if got := strings.Count(logs.String(), "offers what the policy does not map"); got != 3 {
 		t.Errorf("flagged %d times, want once each for unmapped, never_heard_of and the nameless: %s", got, logs)
 	}
 }
@@ -97,8 +97,14 @@ func TestToolsList_LeavesTheRestByteForByte(t *testing.T) {
 }
 
 func filterOf(scopes ...string) *listFilter {
-	rules := policy.Compile(testDocument("https://mcp.acme.example/mcp"))
-	return &listFilter{rules: rules, granted: rules.Granted(scopes), post: true, flag: func(string, policy.Reason) {}}
+	v, err := newView(testDocument("https://mcp.acme.example/mcp"), "https://issuer.example", "")
+	if err != nil {
+		panic(err)
+	}
+	return &listFilter{kinds: listKinds{tools: true}, post: true, flag: func(policy.Target, policy.Reason) {},
+		rules: func() rulebook {
+			return rulebook{view: v, granted: v.rules.Granted(scopes), now: policy.Situation{Feed: noFeed, Silence: -1}}
+		}}
 }
 
 func TestToolsList_UnreadableIsNotPassedOn(t *testing.T) {

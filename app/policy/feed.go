@@ -121,6 +121,9 @@ func (c *CompiledFeed) Refuses(s Subject, resourceID string) Reason {
 	return ""
 }
 
+// Stopping reports whether anything at all is stopped.
+func (c *CompiledFeed) Stopping() bool { return len(c.stops) > 0 }
+
 func (c *CompiledFeed) stopsTool(name string) bool {
 	_, found := c.stops[Stop{StopTool, name}]
 	return found

@@ -80,6 +80,12 @@ func (c *Compiled) find(target Target) (t *compiledTool, guarded bool) {
 	}
 }
 
+// Guards reports whether the document says anything about a kind of target. What it does not guard is open to every token.
+func (c *Compiled) Guards(kind TargetKind) bool {
+	_, guarded := c.find(Target{Kind: kind})
+	return guarded
+}
+
 // content finds the entry of a URI: the URI itself, else the longest beginning of it that is mapped.
 func (c *Compiled) content(uri string) *compiledTool {
 	if t := c.contents[uri]; t != nil && !strings.HasSuffix(uri, "*") {
