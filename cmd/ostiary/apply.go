@@ -86,7 +86,10 @@ func applyTenant(ctx context.Context, a *app.App, file apply.File, out io.Writer
 	if _, err := fmt.Fprint(out, plan); err != nil {
 		return err
 	}
-	if plan.Empty() || !ask() {
+	if plan.Empty() {
+		return printIDs(ctx, applier, file, out)
+	}
+	if !ask() {
 		return nil
 	}
 	result, err := applier.Apply(ctx, plan)
@@ -101,6 +104,20 @@ func applyTenant(ctx context.Context, a *app.App, file apply.File, out io.Writer
 	}
 	for _, c := range result.Credentials {
 		if err := printCredential(out, c); err != nil {
+			return err
+		}
+	}
+	return printIDs(ctx, applier, file, out)
+}
+
+// printIDs prints what gates, SDKs and databases call the parts of the file by.
+func printIDs(ctx context.Context, applier *apply.Applier, file apply.File, out io.Writer) error {
+	ids, err := applier.IDs(ctx, file)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if _, err := fmt.Fprintf(out, "Id of %s in %s: %s\n", id.What, id.Environment, id.ID); err != nil {
 			return err
 		}
 	}
