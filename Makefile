@@ -63,7 +63,7 @@ lint: ## Run the linters
 	$(GOLANGCI) run --allow-parallel-runners
 
 .PHONY: test
-test: test-fast test-issuers e2e ## All tests; installs what they need on Debian as root
+test: test-fast test-issuers examples e2e ## All tests; installs what they need on Debian as root
 
 .PHONY: test-fast
 test-fast: ## Go tests without a browser
@@ -85,6 +85,15 @@ e2e-setup: ## Install Chromium, Node and the official clients for the end-to-end
 .PHONY: e2e
 e2e: e2e-setup ## Drive the real binary with official MCP clients through a real browser
 	$(GO) test -tags e2e -count=1 -timeout 20m ./e2e/...
+
+.PHONY: examples-setup
+examples-setup: ## Install what the example servers and their tests need
+	@examples/setup.sh
+
+.PHONY: examples
+examples: examples-setup ## Lint, type-check and test the example MCP servers
+	cd examples && .venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+	cd examples && .venv/bin/pytest
 
 .PHONY: bench
 bench: ## Print throughput, latency, statements and commits of the hot paths
@@ -112,8 +121,8 @@ vuln: ## Look for known vulnerabilities in what is called
 	else cat "$$out"; exit 1; fi
 
 .PHONY: ci
-ci: verify lint test-race test-issuers e2e vuln ## What CI runs
+ci: verify lint test-race test-issuers examples e2e vuln ## What CI runs
 
 .PHONY: clean
 clean: ## Remove what make built (not the data of make dev)
-	rm -rf bin dist e2e/clients/node_modules e2e/artifacts
+	rm -rf bin dist e2e/clients/node_modules e2e/artifacts examples/.venv examples/typescript/node_modules

@@ -1,0 +1,58 @@
+"""Who calls. Acme's own ways, older than any OAuth: an API key, or headers of a trusted proxy in front."""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from acme.database import Database
+
+Headers = Mapping[str, str]  # names in lower case
+
+
+@dataclass(frozen=True)
+class Caller:
+    """On whose behalf a request is served."""
+
+    organization: str
+    user: str
+
+
+Authenticate = Callable[[Database, Headers], Awaitable[Caller | None]]
+
+
+def hash_key(key: str) -> bytes:
+    """API keys are long and random, so a plain hash is enough to keep them by."""
+    return hashlib.sha256(key.encode()).digest()
+
+
+async def api_key(database: Database, headers: Headers) -> Caller | None:
+    """The organization whose key is in X-Api-Key."""
+    key = headers.get("x-api-key", "")
+    organization = await database.organization_by_key(hash_key(key)) if key else None
+    return Caller(organization, "api key") if organization else None
+
+
+async def external(database: Database, organization: str | None, user: str) -> Caller | None:
+    """The organization that a system in front calls by this id."""
+    known = await database.organization_by_external_id(organization) if organization else None
+    return Caller(known, user) if known else None
+
+
+def front(organization_header: str, user_header: str) -> Authenticate:
+    """Believes the two headers. Only for a server that nothing but the proxy in front can reach."""
+
+    async def authenticate(database: Database, headers: Headers) -> Caller | None:
+        return await external(
+            database, headers.get(organization_header.lower()), headers.get(user_header.lower(), "unknown")
+        )
+
+    return authenticate
+
+
+def chosen(environment: Mapping[str, str]) -> Authenticate:
+    """What ACME_FRONT_HEADERS says ("organization header,user header"), API keys without it."""
+    names = environment.get("ACME_FRONT_HEADERS")
+    if not names:
+        return api_key
+    organization_header, user_header = names.split(",")
+    return front(organization_header.strip(), user_header.strip())

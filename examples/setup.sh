@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Installs what the examples and their tests need and is not there yet: a virtual environment of Python and, in
+# typescript/, the packages of its lockfile. On Debian as root it uses apt-get; elsewhere it says in one line what is missing.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+say() { echo "examples setup: $*" >&2; }
+
+need() { # PROGRAM-CHECK PACKAGE...
+  local check=$1
+  shift
+  eval "$check" >/dev/null 2>&1 && return 0
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    say "missing: $* - install it, or run this as root on Debian"
+    exit 1
+  fi
+  say "installing $*"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+need 'python3 -c "import sys, venv, ensurepip; assert sys.version_info >= (3, 10)"' python3 python3-venv
+
+locks=(requirements.txt python-homegrown/requirements.txt fastmcp/requirements.txt)
+stamp=.venv/ostiary-lock
+if ! cat "${locks[@]}" | cmp -s - "$stamp" 2>/dev/null; then
+  say "installing the Python packages"
+  python3 -m venv --clear .venv
+  .venv/bin/pip install --quiet --disable-pip-version-check $(printf -- '-r %s ' "${locks[@]}")
+  cat "${locks[@]}" > "$stamp"
+fi
