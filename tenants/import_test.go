@@ -74,7 +74,7 @@ func TestImport_TwiceIsOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, notes, err := w.Resources.Import(ctx, w.Acme.ResourceID, offered())
+	second, _, err := w.Resources.Import(ctx, w.Acme.ResourceID, offered())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,9 @@ func TestImport_TwiceIsOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.ContainsFunc(notes, func(n tenants.ImportNote) bool { return n.Tool == "export_rows" && strings.Contains(n.Text, "changed since") }) {
+	if !slices.ContainsFunc(notes, func(n tenants.ImportNote) bool {
+		return n.Tool == "export_rows" && strings.Contains(n.Text, "changed since")
+	}) {
 		t.Errorf("a tool changed its meaning without a note: %v", notes)
 	}
 	if toolNamed(t, third, "export_rows").Wording != "Exports rows" {

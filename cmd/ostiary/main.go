@@ -36,8 +36,10 @@ func root() *cobra.Command {
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 	}
-	cmd.AddCommand(devCommand(), serveCommand(), migrateCommand(), applyCommand(), keysCommand(), attemptsCommand(), importCommand(), checkCommand(), gateCommand(),
-		healthcheckCommand())
+	cmd.AddCommand(
+		devCommand(), serveCommand(), migrateCommand(), applyCommand(), keysCommand(), attemptsCommand(),
+		importCommand(), checkCommand(), gateCommand(), healthcheckCommand(),
+	)
 	return cmd
 }
 
