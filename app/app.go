@@ -17,6 +17,7 @@ import (
 	"github.com/ostiary/ostiary/oauth/clients"
 	"github.com/ostiary/ostiary/oauth/keys"
 	"github.com/ostiary/ostiary/tenants"
+	"github.com/ostiary/ostiary/tenants/calllog"
 	"github.com/ostiary/ostiary/tenants/directory"
 )
 
@@ -86,7 +87,7 @@ func New(ctx context.Context, d Deps) (*App, error) {
 		DB: database, Now: d.Now, Logger: d.Logger,
 		Environments: tenants.NewEnvironments(shared), Resources: tenants.NewResources(shared),
 		Users: directory.NewUsers(shared), Keys: a.keys, Clients: a.clients, Documents: documents, RateLimit: d.Config.RateLimit,
-		Attempts: a.attempts,
+		Attempts: a.attempts, Calls: calllog.New(shared),
 	})
 	if a.handler, err = a.routes(d.Storybook); err != nil {
 		a.Close()

@@ -12,6 +12,7 @@ import (
 	"github.com/ostiary/ostiary/oauth/keys"
 	"github.com/ostiary/ostiary/tenants"
 	"github.com/ostiary/ostiary/tenants/attempts"
+	"github.com/ostiary/ostiary/tenants/calllog"
 )
 
 const (
@@ -24,6 +25,7 @@ func (a *App) Jobs() *jobs.Runner {
 	return jobs.New(jobs.Deps{DB: a.db, Logger: a.log, Now: a.now},
 		jobs.Job{Name: "signing-keys", Every: keysEvery, Run: a.advanceKeys},
 		jobs.Job{Name: "sweep", Every: sweepEvery, Run: a.sweep},
+		jobs.Job{Name: "call-retention", Every: sweepEvery, Run: a.sweepCalls},
 	)
 }
 
@@ -53,6 +55,18 @@ func (a *App) sweep(ctx context.Context) error {
 		_, memberSessions := members.Sweep(ctx)
 		_, data := a.oauth.Sweep(ctx)
 		return errors.Join(counting, memberSessions, data)
+	})
+}
+
+// sweepCalls deletes the calls that each environment has kept for long enough. It is a job of its own: after somebody shortened
+// the time it may take a while, and other sweeps do not wait for it.
+func (a *App) sweepCalls(ctx context.Context) error {
+	environments, log := tenants.NewEnvironments(a.tenants), calllog.New(a.tenants)
+	return a.everyTenant(ctx, func(ctx context.Context) error {
+		return environments.Each(ctx, func(ctx context.Context, env *tenants.Environment) error {
+			_, err := log.Sweep(ctx, env.Settings.CallRetention)
+			return err
+		})
 	})
 }
 

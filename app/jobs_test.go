@@ -10,8 +10,11 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ostiary/ostiary/app/apptest/host"
+	"github.com/ostiary/ostiary/app/calls"
 	"github.com/ostiary/ostiary/app/secret"
 	"github.com/ostiary/ostiary/tenants"
+	"github.com/ostiary/ostiary/tenants/apply"
+	"github.com/ostiary/ostiary/tenants/calllog"
 	"github.com/ostiary/ostiary/tenants/tenanttest"
 )
 
@@ -88,6 +91,34 @@ func TestJobs_SweepWhatHasExpiredAndNothingElse(t *testing.T) {
 	}
 }
 
+// Calls are kept for as long as their environment says.
+func TestJobs_SweepCallsAfterTheirRetention(t *testing.T) {
+	t.Parallel()
+	week := tenants.Duration(7 * 24 * time.Hour)
+	s := host.New(t, host.WithFile(func(f *apply.File) { f.Environments[0].Settings.CallRetention = &week }))
+	log := calllog.New(s.Deps)
+	for _, tenant := range []*tenanttest.Tenant{s.Acme, s.Neighbour} {
+		_, err := log.Keep(tenant.Context(), tenant.ResourceID, calls.Batch{Calls: []calls.Record{{
+			ID: secret.NewID("call"), At: s.Clock.Now(), Kind: "tool", Tool: "run_query", User: "u", Proof: calls.ProofToken, Reason: "allowed",
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, left := range []int{1, 0} { // after six days and after twelve
+		s.Clock.Advance(6 * 24 * time.Hour)
+		if done := s.App.Jobs().RunDue(t.Context()); !slices.Contains(done, "call-retention") {
+			t.Fatalf("done %v", done)
+		}
+		if n := count(t, s, s.Acme, "tool_calls"); n != left {
+			t.Errorf("%d calls are left, want %d", n, left)
+		}
+	}
+	if n := count(t, s, s.Neighbour, "tool_calls"); n != 1 {
+		t.Errorf("the neighbour, who keeps them longer, has %d", n)
+	}
+}
+
 // A sweep finds what expired in one tenant by index, however many tenants and rows there are.
 func TestJobs_SweepsHaveTheirIndex(t *testing.T) {
 	t.Parallel()
@@ -112,7 +143,7 @@ func TestJobs_RunOncePerIntervalOnAnyNode(t *testing.T) {
 		for _, n := range s.Nodes {
 			ran += len(n.App.Jobs().RunDue(t.Context()))
 		}
-		if ran != 2 { // sweep and signing-keys
+		if ran != 3 { // sweep, call-retention and signing-keys
 			t.Errorf("round %d: %d runs on three nodes", round, ran)
 		}
 		s.Clock.Advance(time.Hour)
@@ -133,7 +164,7 @@ func TestJobs_WaitForTheDatabase(t *testing.T) {
 	if done := s.App.Jobs().RunDue(ended); len(done) != 0 {
 		t.Errorf("done %v after its end", done)
 	}
-	eventually(t, "the jobs", func() bool { return len(s.App.Jobs().RunDue(t.Context())) == 2 })
+	eventually(t, "the jobs", func() bool { return len(s.App.Jobs().RunDue(t.Context())) == 3 })
 }
 
 // eventually waits for what other goroutines bring about.

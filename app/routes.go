@@ -26,7 +26,9 @@ func (a *App) routes(stories bool) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	issuers := web.New(web.Deps{Logger: a.log, TrustedProxies: proxies, ErrorHandler: a.oauth.HandleError, BodyLimit: bodyLimit})
+	issuers := web.New(web.Deps{
+		Logger: a.log, TrustedProxies: proxies, ErrorHandler: a.oauth.HandleError, BodyLimit: bodyLimit, OwnLimit: oauth.IsReport,
+	})
 	a.oauth.Register(issuers)
 
 	members := dashboard.New(a.dashboardDeps())

@@ -27,6 +27,7 @@ const (
 	pathBrand       = "/brand.css"
 	pathLogo        = "/clients/logo"
 	pathPolicy      = "/resources/:id/policy"
+	pathCalls       = "/resources/:id/calls"
 	pathMetadata    = "/.well-known/oauth-authorization-server"
 	pathOpenID      = "/.well-known/openid-configuration"
 )

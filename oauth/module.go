@@ -16,6 +16,7 @@ import (
 	"github.com/ostiary/ostiary/oauth/keys"
 	"github.com/ostiary/ostiary/oauth/ratelimit"
 	"github.com/ostiary/ostiary/tenants"
+	"github.com/ostiary/ostiary/tenants/calllog"
 	"github.com/ostiary/ostiary/tenants/directory"
 )
 
@@ -31,6 +32,7 @@ type Deps struct {
 	Clients      *clients.Store
 	Documents    *clients.Documents
 	Attempts     *attemptlog.Log
+	Calls        *calllog.Log
 	RateLimit    int // token requests per minute of one client, grant type and address; 0 switches limits off
 }
 
@@ -46,6 +48,8 @@ type Module struct {
 	origins *http.CrossOriginProtection
 
 	attempts  *attemptlog.Log
+	calls     *calllog.Log
+	reports   *inFlight
 	limits    *ratelimit.Limiter
 	rateLimit int
 	dead      deadTokens
@@ -60,7 +64,7 @@ func New(d Deps) *Module {
 			now: d.Now, log: d.Logger, byURL: map[string]*cachedIssuer{},
 		},
 		engine: newEngine(s, d.Now), store: s, users: d.Users, clients: d.Clients, now: d.Now, log: d.Logger,
-		origins: http.NewCrossOriginProtection(), attempts: d.Attempts,
+		origins: http.NewCrossOriginProtection(), attempts: d.Attempts, calls: d.Calls, reports: newInFlight(),
 		limits: ratelimit.New(ratelimit.Deps{DB: d.DB, Now: d.Now, Logger: d.Logger}), rateLimit: d.RateLimit,
 	}
 }
@@ -93,6 +97,7 @@ func (m *Module) Register(e *echo.Echo) {
 		open.OPTIONS(path, preflight)
 	}
 	open.GET(pathUserinfo, m.showUserinfo)
+	e.POST(pathCalls, m.createCalls) // MCP servers are no browsers
 	// No CORS from here on: these are pages, and what they answer is for the user's eyes.
 	e.GET(pathAuthorize, m.authorize, m.attempted)
 	e.POST(pathAuthorize, m.authorize, m.attempted)

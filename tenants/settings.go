@@ -24,6 +24,7 @@ type Settings struct {
 	MetadataDocuments   bool
 	SigningAlg          string        // JWS algorithm of new signing keys (RFC 7518 §3.1)
 	KeyRotation         time.Duration // how long a signing key signs before the next one takes over
+	CallRetention       time.Duration // how long records of calls are kept
 }
 
 // DefaultSettings returns the settings of an environment that chose none.
@@ -42,6 +43,7 @@ func DefaultSettings() Settings {
 		MetadataDocuments:   true,
 		SigningAlg:          "ES256", // RS256 costs 30 times more to sign
 		KeyRotation:         90 * day,
+		CallRetention:       90 * day,
 	}
 }
 
@@ -59,6 +61,7 @@ type SettingChoices struct {
 	MetadataDocuments   *bool     `json:"metadata_documents,omitempty" yaml:"metadata_documents"`
 	SigningAlg          *string   `json:"signing_alg,omitempty" yaml:"signing_alg"`
 	KeyRotation         *Duration `json:"key_rotation,omitempty" yaml:"key_rotation"`
+	CallRetention       *Duration `json:"call_retention,omitempty" yaml:"call_retention"`
 }
 
 // SigningAlgs returns the JWS algorithms an environment may sign with.
@@ -106,6 +109,7 @@ func (c SettingChoices) durations(s *Settings) []chosenDuration {
 		{"session_absolute", c.SessionAbsolute, &s.SessionAbsolute, time.Minute, 365 * day},
 		// A key is published for a day before it signs and for a day after: a week leaves room for both.
 		{"key_rotation", c.KeyRotation, &s.KeyRotation, 7 * day, 5 * 365 * day},
+		{"call_retention", c.CallRetention, &s.CallRetention, day, 5 * 365 * day},
 	}
 }
 

@@ -56,13 +56,14 @@ func TestSettings_Validate(t *testing.T) {
 	alg := "HS256"
 	choices := tenants.SettingChoices{
 		AccessTokenLifetime: &short, RefreshGrace: &short, SessionIdle: &long, SigningAlg: &alg, KeyRotation: &short,
+		CallRetention: &short,
 	}
 	found := map[string]bool{}
 	for _, p := range choices.Validate() {
 		found[p.Path] = true
 	}
 	for _, path := range []string{
-		"access_token_lifetime", "refresh_grace", "session_idle", "signing_alg", "key_rotation",
+		"access_token_lifetime", "refresh_grace", "session_idle", "signing_alg", "key_rotation", "call_retention",
 	} {
 		if !found[path] {
 			t.Errorf("no problem with %s: %v", path, found)

@@ -53,9 +53,17 @@ type Batch struct {
 	Dropped int64 `json:"dropped,omitempty"`
 }
 
-// Receipt answers a report: how many of its calls are kept now, those known before included.
+// Receipt answers a report: how many of its calls are kept now, those known before included, and which are not.
 type Receipt struct {
-	Accepted int `json:"accepted"`
+	Accepted int       `json:"accepted"`
+	Refused  []Refusal `json:"refused,omitempty"` // will never be kept as they are: sending them again is no use
+}
+
+// Refusal says which record of a batch is not kept, and why.
+type Refusal struct {
+	Index   int    `json:"index"`
+	Field   string `json:"field,omitempty"`
+	Problem string `json:"problem"`
 }
 
 // Limits of a report.

@@ -21,6 +21,8 @@ type Deps struct {
 	TrustedProxies []*net.IPNet // whose X-Forwarded-For is believed; empty means nobody's
 	ErrorHandler   echo.HTTPErrorHandler
 	BodyLimit      string // e.g. "64K"
+	// OwnLimit says which requests have a handler that bounds their body itself; nil means none.
+	OwnLimit func(*http.Request) bool
 }
 
 // RequestIDHeader names the request on the way out; a value on the way in is not believed.
@@ -34,8 +36,15 @@ func New(d Deps) *echo.Echo {
 	e.HidePort = true
 	e.HTTPErrorHandler = d.ErrorHandler
 	e.IPExtractor = ipExtractor(d.TrustedProxies)
-	e.Use(requestID, SecurityHeaders, recoverPanics(d.Logger), middleware.BodyLimit(d.BodyLimit))
+	e.Use(requestID, SecurityHeaders, recoverPanics(d.Logger), bodyLimit(d))
 	return e
+}
+
+func bodyLimit(d Deps) echo.MiddlewareFunc {
+	return middleware.BodyLimitWithConfig(middleware.BodyLimitConfig{
+		Limit:   d.BodyLimit,
+		Skipper: func(c echo.Context) bool { return d.OwnLimit != nil && d.OwnLimit(c.Request()) },
+	})
 }
 
 // ipExtractor never trusts a header unless the peer is a configured proxy (echo v4's default trusts everyone).

@@ -1,0 +1,210 @@
+package oauth_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ostiary/ostiary/app/apptest/host"
+	"github.com/ostiary/ostiary/app/calls"
+	"github.com/ostiary/ostiary/app/clock"
+	"github.com/ostiary/ostiary/app/policy"
+	"github.com/ostiary/ostiary/app/secret"
+	"github.com/ostiary/ostiary/tenants"
+	"github.com/ostiary/ostiary/tenants/calllog"
+	"github.com/ostiary/ostiary/tenants/tenanttest"
+)
+
+func (a asker) header() http.Header {
+	return http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(a.id+":"+a.secret))}}
+}
+
+// tell reports calls as the MCP server a.
+func (a asker) tell(t *testing.T, resourceID string, list ...calls.Record) host.Answer {
+	t.Helper()
+	body, err := json.Marshal(calls.Batch{Calls: list})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return host.Post(t, a.issuer+"/resources/"+resourceID+"/calls", "application/json", body, a.header())
+}
+
+func someCall() calls.Record {
+	return calls.Record{
+		ID: secret.NewID("call"), At: clock.System().UTC(), Kind: policy.TargetTool, Tool: "run_query", User: "usr_somebody",
+		Client: "https://host.example/client", Proof: calls.ProofToken, Scopes: []string{"data:read"}, Allowed: true,
+		Reason: policy.ReasonAllowed, Revision: 1, Status: 200, LatencyUS: 900,
+	}
+}
+
+// kept returns the ids of the calls that a tenant sees.
+func kept(t *testing.T, s *host.Stack, tenant *tenanttest.Tenant) []string {
+	t.Helper()
+	page, err := calllog.New(s.Deps).List(tenant.Member(tenants.RoleViewer), calllog.Filter{Limit: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, c := range page.Calls {
+		ids = append(ids, c.ID)
+	}
+	return ids
+}
+
+func TestCalls_AreKeptOnceForTheServerThatReports(t *testing.T) {
+	t.Parallel()
+	s := host.New(t)
+	server := credential(t, s, s.Acme, s.Acme.ResourceID, "main").knows(t)
+	first, second := someCall(), someCall()
+	for range 2 { // the answer to the first report was lost
+		answer := server.tell(t, s.Acme.ResourceID, first, second)
+		if answer.Status != http.StatusOK || answer.Body["accepted"] != float64(2) || answer.Body["refused"] != nil {
+			t.Fatalf("%d %s", answer.Status, answer.Raw)
+		}
+		if answer.Header.Get("Cache-Control") != "no-store" || answer.Header.Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("%v", answer.Header)
+		}
+	}
+	if ids := kept(t, s, s.Acme); len(ids) != 2 {
+		t.Errorf("kept %v", ids)
+	}
+	if ids := kept(t, s, s.Neighbour); len(ids) != 0 {
+		t.Errorf("the neighbour sees %v", ids)
+	}
+}
+
+func TestCalls_OnlyByTheServersOwnCredential(t *testing.T) {
+	t.Parallel()
+	s := host.New(t, host.WithFile(twoServers))
+	list, _, err := s.Resources.List(s.Acme.Operator(), tenants.ResourceFilter{Search: "Second"})
+	if err != nil || len(list) != 1 {
+		t.Fatal(len(list), err)
+	}
+	second := credential(t, s, s.Acme, list[0].ID, "main").knows(t)
+	neighbour := credential(t, s, s.Neighbour, s.Neighbour.ResourceID, "main").knows(t)
+	client := s.Register(t, s.Acme, map[string]any{"token_endpoint_auth_method": "client_secret_basic"})
+	abroad := neighbour
+	abroad.issuer = s.Acme.Issuer
+	for name, a := range map[string]asker{
+		"another server's":        second,
+		"another tenant's":        abroad,
+		"a client's":              {s.Acme.Issuer, client.ID, client.Secret},
+		"nobody's":                {s.Acme.Issuer, "rcr_NOBODY", "secret"},
+		"a wrong secret":          {s.Acme.Issuer, second.id, "wrong"},
+		"none":                    {s.Acme.Issuer, "", ""},
+		"NUL in the name":         {s.Acme.Issuer, "rcr_\x00", "x"},
+		"a secret for no account": {s.Acme.Issuer, "", second.secret},
+	} {
+		answer := a.tell(t, s.Acme.ResourceID, someCall())
+		refused(t, name, answer, http.StatusUnauthorized, "invalid_client")
+		if answer.Header.Get("WWW-Authenticate") == "" {
+			t.Errorf("%s: no challenge", name)
+		}
+	}
+	if answer := neighbour.tell(t, s.Acme.ResourceID, someCall()); answer.Status != http.StatusUnauthorized {
+		t.Errorf("the neighbour reports at its own issuer for Acme's server: %d", answer.Status)
+	}
+	if ids := append(kept(t, s, s.Acme), kept(t, s, s.Neighbour)...); len(ids) != 0 {
+		t.Errorf("kept %v", ids)
+	}
+}
+
+func TestCalls_RefusesWhatIsNoReport(t *testing.T) {
+	t.Parallel()
+	s := host.New(t)
+	server := credential(t, s, s.Acme, s.Acme.ResourceID, "main").knows(t)
+	target := s.Acme.Issuer + "/resources/" + s.Acme.ResourceID + "/calls"
+	many := calls.Batch{}
+	for range calls.MaxBatch + 1 {
+		many.Calls = append(many.Calls, someCall())
+	}
+	tooMany, err := json.Marshal(many)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		kind, body string
+		status     int
+	}{
+		"a form":       {"application/x-www-form-urlencoded", "calls=1", 415},
+		"no JSON":      {"application/json", "hello", 400},
+		"no calls":     {"application/json", "{}", 400},
+		"too many":     {"application/json", string(tooMany), 413},
+		"too large":    {"application/json", `{"calls":[],"x":"` + strings.Repeat("x", calls.MaxBatchBytes) + `"}`, 413},
+		"two batches":  {"application/json", `{"calls":[]}{"calls":[]}`, 400},
+		"deep nesting": {"application/json", `{"calls":` + strings.Repeat("[", 100_000), 400},
+	} {
+		answer := host.Post(t, target, c.kind, []byte(c.body), server.header())
+		refused(t, name, answer, c.status, "invalid_request")
+	}
+	large := someCall() // far beyond what other endpoints take, and fine here
+	large.Arguments = map[string]json.RawMessage{"q": json.RawMessage(`"` + strings.Repeat("x", 4000) + `"`)}
+	var list []calls.Record
+	for range 100 {
+		large.ID = secret.NewID("call")
+		list = append(list, large)
+	}
+	if answer := server.tell(t, s.Acme.ResourceID, list...); answer.Body["accepted"] != float64(100) {
+		t.Errorf("a large report: %d %s", answer.Status, answer.Raw)
+	}
+	if answer := host.Post(t, s.Acme.Issuer+"/token", "application/x-www-form-urlencoded",
+		[]byte(strings.Repeat("x", 100_000)), nil); answer.Status != http.StatusRequestEntityTooLarge {
+		t.Errorf("other endpoints take large bodies: %d", answer.Status)
+	}
+}
+
+// One record that a hostile caller shaped takes no other with it.
+func TestCalls_ABadRecordIsNamedTheOthersStay(t *testing.T) {
+	t.Parallel()
+	s := host.New(t)
+	server := credential(t, s, s.Acme, s.Acme.ResourceID, "main").knows(t)
+	good, bad, late := someCall(), someCall(), someCall()
+	bad.Tool = "run\x00query"
+	late.At = late.At.Add(time.Hour)
+	answer := server.tell(t, s.Acme.ResourceID, bad, good, late)
+	if answer.Status != http.StatusOK || answer.Body["accepted"] != float64(1) || strings.Contains(answer.Raw, `\u0000`) {
+		t.Fatalf("%d %s", answer.Status, answer.Raw)
+	}
+	var receipt calls.Receipt
+	if err := json.Unmarshal([]byte(answer.Raw), &receipt); err != nil || len(receipt.Refused) != 2 ||
+		receipt.Refused[0].Index != 0 || receipt.Refused[1].Index != 2 || receipt.Refused[1].Field != "at" {
+		t.Errorf("%+v, %v", receipt, err)
+	}
+	if ids := kept(t, s, s.Acme); len(ids) != 1 || ids[0] != good.ID {
+		t.Errorf("kept %v", ids)
+	}
+}
+
+func TestCalls_WaitForPostgres(t *testing.T) {
+	t.Parallel()
+	s := host.New(t)
+	server := credential(t, s, s.Acme, s.Acme.ResourceID, "main").knows(t)
+	call := someCall()
+	s.Cable.Cut()
+	answer := server.tell(t, s.Acme.ResourceID, call)
+	refused(t, "Postgres away", answer, http.StatusServiceUnavailable, "temporarily_unavailable")
+	if answer.Header.Get("Retry-After") == "" {
+		t.Error("no word when to come back")
+	}
+	s.Cable.Mend()
+	eventually(t, "the report", func() bool { return server.tell(t, s.Acme.ResourceID, call).Status == http.StatusOK })
+	if ids := kept(t, s, s.Acme); len(ids) != 1 {
+		t.Errorf("kept %v", ids)
+	}
+}
+
+func TestCalls_TooManyReportsWait(t *testing.T) {
+	t.Parallel()
+	s := host.New(t, host.WithRateLimit(1)) // five reports a minute
+	server := credential(t, s, s.Acme, s.Acme.ResourceID, "main").knows(t)
+	last := host.Answer{}
+	for range 11 { // a minute may begin in between
+		last = server.tell(t, s.Acme.ResourceID, someCall())
+	}
+	if last.Status != http.StatusTooManyRequests || last.Header.Get("Retry-After") == "" {
+		t.Errorf("%d %s", last.Status, last.Raw)
+	}
+}
