@@ -42,7 +42,9 @@ func startBrowser(chromium string) (*browser, error) {
 		chromedp.NoSandbox,
 		chromedp.Flag("disable-dev-shm-usage", true),
 		// No page may reach anything but this machine, whatever it asks for.
-		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1"),
+		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE *.localhost, EXCLUDE 127.0.0.1"),
+		// Issuers on names of their own have a certificate of ours.
+		chromedp.Flag("ignore-certificate-errors", true),
 		chromedp.WindowSize(1280, 900),
 	)
 	allocator, stopAllocator := chromedp.NewExecAllocator(context.Background(), options...)
@@ -57,8 +59,9 @@ func startBrowser(chromium string) (*browser, error) {
 
 // tab is a page with cookies of its own. It remembers what was requested and what the browser complained of.
 type tab struct {
-	t   *testing.T
-	ctx context.Context
+	t      *testing.T
+	ctx    context.Context
+	server *server // whose pages are ours
 
 	mu        sync.Mutex
 	documents []string // URLs of the main frame, redirects included
@@ -72,7 +75,12 @@ type action = chromedp.Action[chromedp.Void]
 
 func newTab(t *testing.T, setUp ...action) *tab {
 	t.Helper()
-	tb := &tab{t: t}
+	return shared.server.newTab(t, setUp...)
+}
+
+func (s *server) newTab(t *testing.T, setUp ...action) *tab {
+	t.Helper()
+	tb := &tab{t: t, server: s}
 	var cancel context.CancelFunc
 	tb.ctx, cancel = chromedp.NewContext(shared.browser.ctx, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
@@ -195,9 +203,9 @@ func (tb *tab) left() string {
 }
 
 func (tb *tab) leftLocked() string {
-	ours := origin(shared.server.Issuer)
+	ours := origin(tb.server.Issuer)
 	for _, u := range tb.documents {
-		if o := origin(u); o != ours && o != origin(shared.server.DashboardURL) && strings.HasPrefix(u, "http") {
+		if o := origin(u); o != ours && o != origin(tb.server.DashboardURL) && strings.HasPrefix(u, "http") {
 			return u
 		}
 	}
@@ -211,7 +219,7 @@ func (tb *tab) expectOwnRequestsOnly() {
 	defer tb.mu.Unlock()
 	for _, raw := range tb.requests {
 		u, err := url.Parse(raw)
-		if err != nil || (u.Scheme != "data" && u.Hostname() != "localhost" && u.Hostname() != "127.0.0.1") {
+		if err != nil || (u.Scheme != "data" && !isHere(u.Hostname())) {
 			tb.t.Errorf("a page requested %q", raw)
 		}
 	}

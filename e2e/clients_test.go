@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,18 +36,25 @@ var toolArguments = map[string]string{
 type client struct {
 	t    *testing.T
 	home string
+	way
 	*recorder
 	*opener
 }
 
+// newClient is a client that registers at the server everybody shares.
 func newClient(t *testing.T) *client {
 	t.Helper()
-	return &client{t: t, home: t.TempDir(), recorder: newRecorder(t), opener: newOpener(t)}
+	return way{server: shared.server}.newClient(t)
+}
+
+func (w way) newClient(t *testing.T) *client {
+	t.Helper()
+	return &client{t: t, home: t.TempDir(), way: w, recorder: newRecorder(t), opener: newOpener(t)}
 }
 
 func (c *client) env(more ...string) []string {
 	// No DISPLAY: xdg-open must ask $BROWSER.
-	return slices.Concat([]string{"HOME=" + c.home, "LANG=C.UTF-8"}, c.recorder.env(), c.opener.env(), more)
+	return slices.Concat([]string{"HOME=" + c.home, "LANG=C.UTF-8"}, c.recorder.env(), c.opener.env(), shared.authority.env(), more)
 }
 
 // command prepares a client. Its standard error goes to a file among the artifacts.
@@ -78,7 +86,7 @@ func (c *client) node(script string, args ...string) *exec.Cmd {
 // redeemed for the resource, a tool called, one refresh, and a 403 that says which permission a refused tool needs.
 func (c *client) expectJourney() {
 	c.t.Helper()
-	mcp := shared.server.MCPURL
+	mcp := c.server.MCPURL
 	steps := []struct {
 		what  string
 		match func(exchange) bool
@@ -102,6 +110,10 @@ func (c *client) expectJourney() {
 		if c.count(step.match) == 0 {
 			c.t.Errorf("the client never saw %s", step.what)
 		}
+	}
+	registered := c.count(func(e exchange) bool { return e.Method == http.MethodPost && strings.HasSuffix(e.URL, "/register") })
+	if (registered > 0) == c.document {
+		c.t.Errorf("the client registered %d times; it has a document: %t", registered, c.document)
 	}
 	if n := c.count(func(e exchange) bool { return e.Status >= 500 }); n > 0 {
 		c.t.Errorf("%d answers were server errors", n)

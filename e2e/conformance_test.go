@@ -47,7 +47,7 @@ func TestConformance_AuthorizationServer(t *testing.T) {
 	}()
 	select {
 	case u := <-authorizeURL:
-		authorize(t, u, choice{approve: true})
+		shared.server.authorize(t, u, choice{approve: true})
 	case all := <-output:
 		t.Fatalf("the suite ended before it asked for a browser:\n%s", all)
 	case <-time.After(clientTimeout):

@@ -16,10 +16,10 @@ func TestDev_KeepsItsDataUntilReset(t *testing.T) {
 	t.Parallel()
 	dataDir := filepath.Join(shared.dir, "kept")
 	port := fmt.Sprint(freePort(t))
-	start := func(args ...string) *server {
+	run := func(args ...string) *server {
 		t.Helper()
 		logFile := filepath.Join(shared.artifacts, "server-"+t.Name()+".log")
-		s, err := startServer(shared.binary, dataDir, logFile, append([]string{"--port", port}, args...)...)
+		s, err := startServer(shared.binary, start{dataDir: dataDir, logFile: logFile, args: append([]string{"--port", port}, args...)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -31,7 +31,7 @@ func TestDev_KeepsItsDataUntilReset(t *testing.T) {
 		return s
 	}
 
-	first := start()
+	first := run()
 	const redirect = "http://127.0.0.1:1/callback"
 	client := registerAt(t, first.Issuer, redirect)
 	if !knows(t, first.Issuer, client, redirect) {
@@ -39,7 +39,7 @@ func TestDev_KeepsItsDataUntilReset(t *testing.T) {
 	}
 	first.kill(t)
 
-	second := start()
+	second := run()
 	if second.Issuer != first.Issuer || second.User != first.User || second.Member != first.Member {
 		t.Errorf("the second start says %+v, the first said %+v", second.ready, first.ready)
 	}
@@ -50,7 +50,7 @@ func TestDev_KeepsItsDataUntilReset(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	third := start("--reset")
+	third := run("--reset")
 	if knows(t, third.Issuer, client, redirect) {
 		t.Error("the client is still known after --reset")
 	}

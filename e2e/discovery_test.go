@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"net"
 	"net/http"
@@ -17,6 +18,22 @@ type discovered struct {
 	AuthorizationEndpoint string `json:"authorization_endpoint"`
 	TokenEndpoint         string `json:"token_endpoint"`
 	RegistrationEndpoint  string `json:"registration_endpoint"`
+}
+
+// web reaches this machine by every name that leads to it, also where the resolver knows nothing of names below localhost.
+func web() *http.Client {
+	return &http.Client{Transport: &http.Transport{DialContext: dialHere, TLSClientConfig: shared.authority.client()}}
+}
+
+func dialHere(ctx context.Context, network, address string) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	if strings.HasSuffix(host, ".localhost") {
+		address = net.JoinHostPort("127.0.0.1", port)
+	}
+	return new(net.Dialer).DialContext(ctx, network, address)
 }
 
 func discover(t *testing.T) discovered {
@@ -50,7 +67,7 @@ func registerAt(t *testing.T, issuer, redirectURI string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	response, err := http.Post(discoverAt(t, issuer).RegistrationEndpoint, "application/json", bytes.NewReader(body))
+	response, err := web().Post(discoverAt(t, issuer).RegistrationEndpoint, "application/json", bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +83,7 @@ func registerAt(t *testing.T, issuer, redirectURI string) string {
 
 func getJSON(t *testing.T, rawURL string, into any) {
 	t.Helper()
-	response, err := http.Get(rawURL)
+	response, err := web().Get(rawURL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,10 +99,18 @@ func getJSON(t *testing.T, rawURL string, into any) {
 // freePort returns a port that was free a moment ago.
 func freePort(t *testing.T) int {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := pickPort()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return port
+}
+
+func pickPort() (int, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
 	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
+	return listener.Addr().(*net.TCPAddr).Port, nil
 }

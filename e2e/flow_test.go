@@ -74,7 +74,7 @@ func (tb *tab) toConsent(authorizeURL string) consentPage {
 	tb.t.Helper()
 	tb.open(authorizeURL)
 	if tb.step() == "login" {
-		tb.signIn(shared.server.User)
+		tb.signIn(tb.server.User)
 	}
 	if step := tb.step(); step != "consent" {
 		tb.screenshot("failed")
@@ -122,16 +122,16 @@ func (tb *tab) decide(p consentPage, c choice) *url.URL {
 	if err != nil {
 		tb.t.Fatal(err)
 	}
-	if iss := redirect.Query().Get("iss"); iss != shared.server.Issuer {
-		tb.t.Errorf("the redirect says iss=%q, metadata says %q (RFC 9207)", iss, shared.server.Issuer)
+	if iss := redirect.Query().Get("iss"); iss != tb.server.Issuer {
+		tb.t.Errorf("the redirect says iss=%q, metadata says %q (RFC 9207)", iss, tb.server.Issuer)
 	}
 	return redirect
 }
 
 // authorize is a person who signs in and decides: from the URL that a client opened to the redirect back to it.
-func authorize(t *testing.T, authorizeURL string, c choice) consentPage {
+func (s *server) authorize(t *testing.T, authorizeURL string, c choice) consentPage {
 	t.Helper()
-	tb := newTab(t)
+	tb := s.newTab(t)
 	p := tb.toConsent(authorizeURL)
 	redirect := tb.decide(p, c)
 	key := "error"

@@ -17,12 +17,15 @@ import (
 // MCP Inspector's command line: one process per call, tokens kept between them.
 func TestClients_InspectorCLI(t *testing.T) {
 	t.Parallel()
-	c := newClient(t)
+	eachWay(t, inspectorJourney)
+}
+
+func inspectorJourney(t *testing.T, c *client) {
 	callback := fmt.Sprintf("http://127.0.0.1:%d/oauth/callback", freePort(t))
 
 	first := c.inspect(callback, allowedTool)
-	p := authorize(t, c.next(t), approveOnly(allowedScope))
-	expectConsent(t, p, "MCP Inspector")
+	p := c.server.authorize(t, c.next(t), approveOnly(allowedScope))
+	expectConsent(t, p, c.clientName("MCP Inspector"))
 	if out, err := first(); err != nil {
 		t.Fatalf("%s: %v\n%s", allowedTool, err, out)
 	}
@@ -50,9 +53,10 @@ func TestClients_InspectorCLI(t *testing.T) {
 func (c *client) inspect(callback, tool string) func() (string, error) {
 	c.t.Helper()
 	launcher := filepath.Join("@modelcontextprotocol", "inspector", "clients", "launcher", "build", "index.js")
-	cmd := c.node(filepath.Join(shared.modules, launcher), "--cli", "--server-url", shared.server.MCPURL, "--transport", "http",
+	cmd := c.node(filepath.Join(shared.modules, launcher), "--cli", "--server-url", c.server.MCPURL, "--transport", "http",
 		"--format", "json", "--callback-url", callback,
 		"--method", "tools/call", "--tool-name", tool, "--tool-args-json", toolArguments[tool])
+	cmd.Args = append(cmd.Args, c.flag("--client-metadata-url")...)
 	cmd.Env = append(cmd.Env, "MCP_AUTO_OPEN_ENABLED=true", "MCP_STORAGE_DIR="+c.home, "MCP_INSPECTOR_SECRET_STORE=file",
 		"MCP_CATALOG_PATH="+filepath.Join(c.home, "catalog.json"))
 	var out, log bytes.Buffer
@@ -83,7 +87,7 @@ func (c *client) callWithStoredToken(tool string) {
 	}
 	body := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"` + tool + `","arguments":` +
 		toolArguments[tool] + `}}`
-	request, err := http.NewRequest(http.MethodPost, shared.server.MCPURL, strings.NewReader(body))
+	request, err := http.NewRequest(http.MethodPost, c.server.MCPURL, strings.NewReader(body))
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -21,9 +21,13 @@ type suite struct {
 	goClient  string // e2e/clients/gosdk
 	chromium  string
 	node      string
-	modules   string // node_modules of e2e/clients
-	server    *server
-	browser   *browser
+	modules   string  // node_modules of e2e/clients
+	server    *server // the first of ways
+	ways      []way
+
+	authority  *authority
+	privateKey string // file of the key that the client at keyedDocumentURL has
+	browser    *browser
 }
 
 var shared suite
@@ -73,8 +77,10 @@ func (s *suite) setUp() error {
 	if err := s.build(); err != nil {
 		return err
 	}
-	logFile := filepath.Join(s.artifacts, "server.log")
-	if s.server, err = startServer(s.binary, filepath.Join(s.dir, "data"), logFile); err != nil {
+	if s.authority, err = newAuthority(filepath.Join(s.dir, "authority.pem")); err != nil {
+		return err
+	}
+	if err := s.startWays(); err != nil {
 		return err
 	}
 	s.browser, err = startBrowser(s.chromium)
@@ -85,10 +91,7 @@ func (s *suite) tearDown() error {
 	if s.browser != nil {
 		s.browser.stop()
 	}
-	var err error
-	if s.server != nil {
-		err = s.server.stop()
-	}
+	err := s.stopWays()
 	if s.dir != "" {
 		err = firstError(err, os.RemoveAll(s.dir))
 	}

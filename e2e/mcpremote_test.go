@@ -16,11 +16,13 @@ import (
 // mcp-remote bridges a stdio client to a remote server and does OAuth on its own. The stdio side is spoken by the Go SDK.
 func TestClients_MCPRemote(t *testing.T) {
 	t.Parallel()
-	c := newClient(t)
+	eachWay(t, remoteJourney)
+}
 
+func remoteJourney(t *testing.T, c *client) {
 	connect := c.remote()
-	p := authorize(t, c.next(t), approveOnly(allowedScope))
-	expectConsent(t, p, "MCP CLI Proxy")
+	p := c.server.authorize(t, c.next(t), approveOnly(allowedScope))
+	expectConsent(t, p, c.clientName("MCP CLI Proxy"))
 	session := connect()
 	if result, err := callTool(session, allowedTool); err != nil || result.IsError {
 		t.Errorf("%s: %v, %+v", allowedTool, err, result)
@@ -48,7 +50,7 @@ func TestClients_MCPRemote(t *testing.T) {
 	if wanted := requestedScopes(t, stepUp); !slices.Contains(wanted, refusedScope) {
 		t.Errorf("the step-up asks for %q, not for %s", wanted, refusedScope)
 	}
-	tb := newTab(t)
+	tb := c.server.newTab(t)
 	redirect := tb.decide(tb.toConsent(stepUp), choice{})
 	if got := redirect.Query().Get("error"); got != "access_denied" {
 		t.Errorf("error=%q, want access_denied", got)
@@ -63,7 +65,8 @@ func TestClients_MCPRemote(t *testing.T) {
 func (c *client) remote() func() *mcp.ClientSession {
 	c.t.Helper()
 	cmd := c.node(filepath.Join(shared.modules, "mcp-remote", "dist", "proxy.js"),
-		shared.server.MCPURL, "--enable-proxy", "--auth-timeout", "60")
+		c.server.MCPURL, "--enable-proxy", "--auth-timeout", "60")
+	cmd.Args = append(cmd.Args, c.flag("--client-metadata-url")...)
 	cmd.Env = append(cmd.Env, "MCP_REMOTE_CONFIG_DIR="+c.home)
 	type result struct {
 		session *mcp.ClientSession

@@ -3,7 +3,9 @@
 package e2e
 
 import (
+	"bufio"
 	"bytes"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"io"
@@ -48,7 +50,7 @@ func newRecorder(t *testing.T) *recorder {
 	r.proxy = &httputil.ReverseProxy{
 		Rewrite:       func(*httputil.ProxyRequest) {}, // the request goes on as it came
 		FlushInterval: -1,                              // event streams
-		Transport:     &http.Transport{Proxy: nil},
+		Transport:     web().Transport,
 		ErrorHandler:  func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
 	}
 	server := &http.Server{Handler: r}
@@ -110,7 +112,8 @@ func (e *exchange) describe(contentType string, body []byte) {
 	}
 }
 
-// tunnel serves the plain HTTP inside a CONNECT: undici asks for one even for http URLs.
+// tunnel serves the HTTP inside a CONNECT: undici asks for one even for http URLs. Where it is inside TLS, the client trusts
+// this proxy as it trusts the server.
 func (r *recorder) tunnel(w http.ResponseWriter, req *http.Request) {
 	target := req.Host
 	conn, _, err := http.NewResponseController(w).Hijack()
@@ -122,8 +125,14 @@ func (r *recorder) tunnel(w http.ResponseWriter, req *http.Request) {
 		conn.Close()
 		return
 	}
+	peeked, scheme := &peekedConn{Conn: conn, reader: bufio.NewReader(conn)}, "http"
+	if first, err := peeked.reader.Peek(1); err == nil && first[0] == tlsHandshake {
+		conn, scheme = tls.Server(peeked, shared.authority.server()), "https"
+	} else {
+		conn = peeked
+	}
 	inner := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		req.URL.Scheme, req.URL.Host = "http", target
+		req.URL.Scheme, req.URL.Host = scheme, target
 		r.ServeHTTP(w, req)
 	})}
 	inner.Serve(&oneConn{conn: conn})
@@ -171,6 +180,16 @@ func (s *statusWatcher) WriteHeader(status int) {
 }
 
 func (s *statusWatcher) Unwrap() http.ResponseWriter { return s.ResponseWriter }
+
+const tlsHandshake = 22 // the first byte of a TLS connection (RFC 8446 §5.1)
+
+// peekedConn is a connection of which the first byte was looked at.
+type peekedConn struct {
+	net.Conn
+	reader *bufio.Reader
+}
+
+func (c *peekedConn) Read(p []byte) (int, error) { return c.reader.Read(p) }
 
 // oneConn is a listener that accepts one connection that is there already.
 type oneConn struct {

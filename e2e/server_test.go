@@ -47,19 +47,25 @@ type server struct {
 	once   sync.Once
 }
 
+// start says how to run a server.
+type start struct {
+	dataDir, logFile string
+	args, env        []string // besides the usual ones
+}
+
 // startServer runs the binary on free ports and returns when it says that it is ready.
-func startServer(binary, dataDir, logFile string, args ...string) (*server, error) {
+func startServer(binary string, o start) (*server, error) {
 	// As root, Postgres runs as another user, who must be able to walk through to its data.
-	if err := os.MkdirAll(dataDir, 0o755); err != nil {
+	if err := os.MkdirAll(o.dataDir, 0o755); err != nil {
 		return nil, err
 	}
-	log, err := os.Create(logFile)
+	log, err := os.Create(o.logFile)
 	if err != nil {
 		return nil, err
 	}
-	base := []string{"dev", "--json", "--port", "0", "--mcp-port", "0", "--data-dir", dataDir}
-	cmd := exec.Command(binary, append(base, args...)...)
-	cmd.Stderr = log
+	base := []string{"dev", "--json", "--port", "0", "--mcp-port", "0", "--data-dir", o.dataDir}
+	cmd := exec.Command(binary, append(base, o.args...)...)
+	cmd.Stderr, cmd.Env = log, append(os.Environ(), o.env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C for the tests must not race our own SIGINT
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
@@ -93,9 +99,9 @@ func startServer(binary, dataDir, logFile string, args ...string) (*server, erro
 	case err := <-s.exited:
 		s.exited <- err
 		err = firstError(err, errors.New("it exited with 0"))
-		return nil, fmt.Errorf("dev ended before it was ready, see %s:\n%s\n%w", logFile, tail(logFile), err)
+		return nil, fmt.Errorf("dev ended before it was ready, see %s:\n%s\n%w", o.logFile, tail(o.logFile), err)
 	case <-time.After(serverStartTimeout):
-		return nil, firstError(fmt.Errorf("dev was not ready after %s, see %s", serverStartTimeout, logFile), s.stop())
+		return nil, firstError(fmt.Errorf("dev was not ready after %s, see %s", serverStartTimeout, o.logFile), s.stop())
 	}
 }
 
@@ -109,11 +115,16 @@ func (s *server) check() error {
 		}
 	}
 	for _, raw := range []string{s.DashboardURL, s.Issuer, s.MCPURL} {
-		if u, err := url.Parse(raw); err != nil || u.Hostname() != "localhost" || u.Port() == "" {
+		if u, err := url.Parse(raw); err != nil || !isHere(u.Hostname()) || u.Port() == "" {
 			return fmt.Errorf("%q is not on a port of localhost", raw)
 		}
 	}
 	return nil
+}
+
+// isHere reports whether a host is this machine, names below localhost included.
+func isHere(host string) bool {
+	return host == "localhost" || host == "127.0.0.1" || strings.HasSuffix(host, ".localhost")
 }
 
 // stop ends the server as Ctrl-C does, and returns an error unless it ended cleanly in time.

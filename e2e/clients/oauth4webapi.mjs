@@ -1,21 +1,23 @@
 // oauth4webapi, which checks every answer against the specifications: discovery, registration, a sign-in, userinfo, a
-// refresh, a revocation. Arguments: issuer, MCP server, token endpoint authentication method.
+// refresh, a revocation. Arguments: issuer, MCP server, token endpoint authentication method, and for a client that has a
+// metadata document instead of a registration its URL and the file of its private key.
 import { spawn } from 'node:child_process';
 import * as oauth from 'oauth4webapi';
-import { listen, say } from './provider.mjs';
+import { listen, privateKey, say } from './provider.mjs';
 
-const [issuer, resource, method] = [new URL(process.argv[2]), process.argv[3], process.argv[4]];
+const [issuer, resource, method, documentUrl, keyFile] = [new URL(process.argv[2]), ...process.argv.slice(3)];
 const loopback = { [oauth.allowInsecureRequests]: true };
 const callback = await listen();
 
 // Both well-known documents, each by its own rules.
 const as = await discover('oidc');
 await discover('oauth2');
-const client = await register();
-const authenticate = {
+const client = documentUrl ? { client_id: documentUrl } : await register();
+const authenticate = await {
   none: () => oauth.None(),
   client_secret_basic: () => oauth.ClientSecretBasic(client.client_secret),
   client_secret_post: () => oauth.ClientSecretPost(client.client_secret),
+  private_key_jwt: async () => oauth.PrivateKeyJwt(await privateKey(keyFile)),
 }[method]();
 
 const verifier = oauth.generateRandomCodeVerifier();

@@ -1,18 +1,21 @@
 // openid-client with its defaults, which are strict: discovery, registration, a sign-in, userinfo, a refresh, a sign-out.
-// Arguments: issuer, MCP server, token endpoint authentication method.
+// Arguments: issuer, MCP server, token endpoint authentication method, and for a client that has a metadata document instead
+// of a registration its URL and the file of its private key.
 import { spawn } from 'node:child_process';
 import * as oidc from 'openid-client';
-import { listen, say } from './provider.mjs';
+import { listen, privateKey, say } from './provider.mjs';
 
-const [issuer, resource, method] = [new URL(process.argv[2]), process.argv[3], process.argv[4]];
+const [issuer, resource, method, documentUrl, keyFile] = [new URL(process.argv[2]), ...process.argv.slice(3)];
 const callback = await listen();
-const authenticate = {
-  none: oidc.None(), client_secret_basic: oidc.ClientSecretBasic(), client_secret_post: oidc.ClientSecretPost(),
-}[method];
-const config = await oidc.dynamicClientRegistration(issuer, {
+const authenticate = await {
+  none: () => oidc.None(), client_secret_basic: () => oidc.ClientSecretBasic(), client_secret_post: () => oidc.ClientSecretPost(),
+  private_key_jwt: async () => oidc.PrivateKeyJwt(await privateKey(keyFile)),
+}[method]();
+const strict = { execute: [oidc.allowInsecureRequests, oidc.enableNonRepudiationChecks] };
+const config = documentUrl ? await oidc.discovery(issuer, documentUrl, {}, authenticate, strict) : await oidc.dynamicClientRegistration(issuer, {
   client_name: 'Ostiary e2e', redirect_uris: [callback.url], post_logout_redirect_uris: [callback.url],
   token_endpoint_auth_method: method, grant_types: ['authorization_code', 'refresh_token'], response_types: ['code'],
-}, authenticate, { execute: [oidc.allowInsecureRequests, oidc.enableNonRepudiationChecks] });
+}, authenticate, strict);
 
 const verifier = oidc.randomPKCECodeVerifier();
 const checks = { pkceCodeVerifier: verifier, expectedState: oidc.randomState(), expectedNonce: oidc.randomNonce(), idTokenExpected: true };

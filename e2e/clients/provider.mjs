@@ -1,10 +1,17 @@
 // What both generations of the TypeScript SDK ask of an application: a place for tokens, a way to open a browser, and a
 // callback. Everything else is the SDK's own.
 import { spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 
 export function say(step, fields = {}) {
   console.log(JSON.stringify({ step, ...fields }));
+}
+
+/** privateKey reads the key of a client that has a metadata document with the public half. */
+export async function privateKey(file) {
+  const jwk = JSON.parse(await readFile(file, 'utf8'));
+  return { kid: jwk.kid, key: await crypto.subtle.importKey('jwk', jwk, { name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign']) };
 }
 
 /** text joins the text blocks of a tool's answer. */
@@ -39,8 +46,10 @@ export async function listen() {
 
 /** Provider keeps one session in memory. */
 export class Provider {
-  constructor(redirectUrl) {
+  /** documentUrl is the client's metadata document; without one the SDK registers the client. */
+  constructor(redirectUrl, documentUrl) {
     this.redirectUrl = redirectUrl;
+    this.clientMetadataUrl = documentUrl || undefined;
   }
 
   get clientMetadata() {

@@ -1,4 +1,5 @@
-// The official TypeScript SDK, 1.x: from 401 to a called tool, one refresh, one refusal.
+// The official TypeScript SDK, 1.x: from 401 to a called tool, one refresh, one refusal. The second argument is
+// the URL of the client's metadata document, empty for one that registers.
 import { UnauthorizedError } from '@modelcontextprotocol/sdk/client/auth.js';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
@@ -6,7 +7,7 @@ import { Provider, listen, say, text } from './provider.mjs';
 
 const [serverURL, allowed, refused] = [new URL(process.argv[2]), 'run_query', 'delete_segment'];
 const callback = await listen();
-const provider = new Provider(callback.url);
+const provider = new Provider(callback.url, process.argv[3]);
 const client = new Client({ name: 'ostiary-e2e', version: '1.0.0' });
 const transport = () => new StreamableHTTPClientTransport(serverURL, { authProvider: provider });
 

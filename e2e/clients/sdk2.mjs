@@ -1,5 +1,6 @@
 // The official TypeScript SDK, 2.x: from 401 to a called tool, one refresh, then a step-up. The second argument chooses the
-// protocol (`legacy` for 2025, `auto` for 2026-07-28 where the server speaks it), the third the segment to delete.
+// protocol (`legacy` for 2025, `auto` for 2026-07-28 where the server speaks it), the third the segment to delete, the
+// fourth is the URL of the client's metadata document, empty for one that registers.
 import { Client, StreamableHTTPClientTransport, UnauthorizedError } from '@modelcontextprotocol/client';
 import { Provider, listen, say, text } from './provider.mjs';
 
@@ -7,7 +8,7 @@ class Denied extends Error {}
 
 const [serverURL, allowed, refused] = [new URL(process.argv[2]), 'run_query', 'delete_segment'];
 const callback = await listen();
-const provider = new Provider(callback.url);
+const provider = new Provider(callback.url, process.argv[5]);
 const client = new Client({ name: 'ostiary-e2e', version: '1.0.0' }, { versionNegotiation: { mode: process.argv[3] } });
 const transport = () => new StreamableHTTPClientTransport(serverURL, { authProvider: provider });
 

@@ -20,19 +20,19 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 4 {
-		fmt.Fprintln(os.Stderr, "usage: gosdk MCP_URL PROXY_URL SEGMENT")
+	if len(os.Args) != 5 {
+		fmt.Fprintln(os.Stderr, "usage: gosdk MCP_URL PROXY_URL SEGMENT DOCUMENT_URL")
 		os.Exit(2)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
-	if err := run(ctx, os.Args[1], os.Args[2], os.Args[3]); err != nil {
+	if err := run(ctx, os.Args[1], os.Args[2], os.Args[3], os.Args[4]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, mcpURL, proxyURL, segment string) error {
+func run(ctx context.Context, mcpURL, proxyURL, segment, documentURL string) error {
 	proxy, err := url.Parse(proxyURL)
 	if err != nil {
 		return err
@@ -43,7 +43,7 @@ func run(ctx context.Context, mcpURL, proxyURL, segment string) error {
 	if err != nil {
 		return err
 	}
-	handler, err := authorization(web, callback)
+	handler, err := authorization(web, callback, documentURL)
 	if err != nil {
 		return err
 	}
@@ -68,21 +68,12 @@ func run(ctx context.Context, mcpURL, proxyURL, segment string) error {
 }
 
 // authorization is the SDK's authorization-code handler. Its token source starts out with an access token whose time is up,
-// so that the first call refreshes: the SDK refreshes by the clock only.
-func authorization(web *http.Client, callback *callbackServer) (auth.OAuthHandler, error) {
-	return auth.NewAuthorizationCodeHandler(&auth.AuthorizationCodeHandlerConfig{
+// so that the first call refreshes: the SDK refreshes by the clock only. Without a metadata document it registers.
+func authorization(web *http.Client, callback *callbackServer, documentURL string) (auth.OAuthHandler, error) {
+	config := &auth.AuthorizationCodeHandlerConfig{
 		Client:              web,
 		RedirectURL:         callback.url,
 		RequestRefreshToken: true,
-		DynamicClientRegistrationConfig: &auth.DynamicClientRegistrationConfig{
-			Metadata: &oauthex.ClientRegistrationMetadata{
-				ClientName:              "Ostiary e2e",
-				RedirectURIs:            []string{callback.url},
-				GrantTypes:              []string{"authorization_code", "refresh_token"},
-				ResponseTypes:           []string{"code"},
-				TokenEndpointAuthMethod: "none",
-			},
-		},
 		AuthorizationCodeFetcher: func(ctx context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
 			if err := exec.CommandContext(ctx, "xdg-open", args.URL).Run(); err != nil {
 				return nil, fmt.Errorf("open a browser: %w", err)
@@ -94,7 +85,21 @@ func authorization(web *http.Client, callback *callbackServer) (auth.OAuthHandle
 			expired.Expiry = time.Now().Add(-time.Minute)
 			return cfg.TokenSource(ctx, &expired), nil
 		},
-	})
+	}
+	if documentURL != "" {
+		config.ClientIDMetadataDocumentConfig = &auth.ClientIDMetadataDocumentConfig{URL: documentURL}
+		return auth.NewAuthorizationCodeHandler(config)
+	}
+	config.DynamicClientRegistrationConfig = &auth.DynamicClientRegistrationConfig{
+		Metadata: &oauthex.ClientRegistrationMetadata{
+			ClientName:              "Ostiary e2e",
+			RedirectURIs:            []string{callback.url},
+			GrantTypes:              []string{"authorization_code", "refresh_token"},
+			ResponseTypes:           []string{"code"},
+			TokenEndpointAuthMethod: "none",
+		},
+	}
+	return auth.NewAuthorizationCodeHandler(config)
 }
 
 func call(ctx context.Context, session *mcp.ClientSession, tool string, arguments map[string]any) error {
