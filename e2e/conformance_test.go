@@ -14,15 +14,25 @@ import (
 	"time"
 )
 
-// The MCP project's own conformance suite against our issuer: its metadata, and a code grant through the browser.
+// The MCP project's own conformance suite against our issuers: their metadata, and a code grant through the browser.
 func TestConformance_AuthorizationServer(t *testing.T) {
 	t.Parallel()
-	c := newClient(t)
+	path, host := shared.ways[0], shared.ways[2]
+	for form, s := range map[string]*server{"path": path.server, "host": host.server, "custom domain": host.custom()} {
+		t.Run(form, func(t *testing.T) {
+			t.Parallel()
+			conform(t, way{server: s}.newClient(t))
+		})
+	}
+}
+
+func conform(t *testing.T, c *client) {
+	t.Helper()
 	port := freePort(t)
-	id := register(t, "http://127.0.0.1:"+strconv.Itoa(port)+"/callback")
+	id := registerAt(t, c.server.Issuer, "http://127.0.0.1:"+strconv.Itoa(port)+"/callback")
 	results := filepath.Join(c.home, "results")
 	cmd := c.node(filepath.Join(shared.modules, "@modelcontextprotocol", "conformance", "dist", "index.js"),
-		"authorization", "--url", shared.server.Issuer, "--client-id", id, "--port", strconv.Itoa(port),
+		"authorization", "--url", c.server.Issuer, "--client-id", id, "--port", strconv.Itoa(port),
 		"--output-dir", results)
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
@@ -39,7 +49,7 @@ func TestConformance_AuthorizationServer(t *testing.T) {
 		for lines.Scan() {
 			all.WriteString(lines.Text() + "\n")
 			line := strings.TrimSpace(lines.Text())
-			if strings.HasPrefix(line, shared.server.Issuer+"/") && strings.Contains(line, "code_challenge=") {
+			if strings.HasPrefix(line, c.server.Issuer+"/") && strings.Contains(line, "code_challenge=") {
 				authorizeURL <- line
 			}
 		}
@@ -47,7 +57,7 @@ func TestConformance_AuthorizationServer(t *testing.T) {
 	}()
 	select {
 	case u := <-authorizeURL:
-		shared.server.authorize(t, u, choice{approve: true})
+		c.server.authorize(t, u, choice{approve: true})
 	case all := <-output:
 		t.Fatalf("the suite ended before it asked for a browser:\n%s", all)
 	case <-time.After(clientTimeout):

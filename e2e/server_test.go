@@ -44,7 +44,7 @@ type server struct {
 	cmd    *exec.Cmd
 	log    *os.File
 	exited chan error
-	once   sync.Once
+	once   *sync.Once
 }
 
 // start says how to run a server.
@@ -74,7 +74,7 @@ func startServer(binary string, o start) (*server, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	s := &server{cmd: cmd, log: log, exited: make(chan error, 1)}
+	s := &server{cmd: cmd, log: log, exited: make(chan error, 1), once: new(sync.Once)}
 	line := make(chan string, 1)
 	go func() {
 		lines := bufio.NewScanner(stdout)

@@ -161,12 +161,44 @@ func (s *suite) startWay(w *way, documents []string) (err error) {
 			return err
 		}
 		w.front = front
-		o.args = append(o.args, "--port", fmt.Sprint(port))
+		tenant := filepath.Join(s.dir, name+".yaml")
+		if err := os.WriteFile(tenant, []byte(customTenant(front.port)), 0o600); err != nil {
+			return err
+		}
+		o.args = append(o.args, "--port", fmt.Sprint(port), "--apply", tenant)
 		o.env = append(o.env, "OSTIARY_TRUSTED_PROXIES=127.0.0.1/32",
 			fmt.Sprintf("OSTIARY_ISSUER_PATTERN=https://%s:%d", hostForm("{environment}"), front.port))
 	}
 	w.server, err = startServer(s.binary, o)
 	return err
+}
+
+// customUser signs in at the issuer of customTenant.
+var customUser = credentials{Email: "user@northwind.example", Password: "correct horse battery staple"}
+
+// customTenant is a tenant file: a neighbour of the demo tenant that brought a domain of its own.
+func customTenant(port int) string {
+	return fmt.Sprintf(`
+tenant: {slug: northwind, name: Northwind}
+environments:
+  - slug: northwind
+    name: Production
+    kind: production
+    issuer: https://%s:%d
+    users: [{email: %s, email_verified: true, name: Demo User, password: %s}]
+    resources:
+      - identifier: https://mcp.northwind.example/mcp
+        name: Northwind
+        scopes: [{name: "data:read", risk: read, baseline: true, title: Query your data, description: Read-only queries.}]
+        tools: [{name: run_query, wording: Run one query, scopes: ["data:read"]}]
+`, customDomain, port, customUser.Email, customUser.Password)
+}
+
+// custom is the server of a way as the users of customTenant know it.
+func (w way) custom() *server {
+	s := *w.server
+	s.Issuer, s.User = fmt.Sprintf("https://%s:%d", customDomain, w.front.port), customUser
+	return &s
 }
 
 func (s *suite) stopWays() (err error) {
