@@ -7,23 +7,20 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
-// ServeOptions configure Serve: where to listen, and those of Options the command line sets.
+// ServeOptions configure Serve: a gate, where it listens, and how it is asked.
 type ServeOptions struct {
-	Listen     string       // host:port; port 0 picks a free one
-	Listener   net.Listener // instead of Listen
-	Upstream   string
-	Issuer     string
-	ResourceID string
-	Identifier string
-	Logger     *slog.Logger
-
-	HTTPClient   *http.Client // to the issuer
-	StartTimeout time.Duration
-	Grace        time.Duration       // for requests under way when ctx ends; 10 s
-	Ready        func(addr net.Addr) // called once requests are served
+	Options
+	Listen   string        // host:port; port 0 picks a free one
+	Listener net.Listener  // instead of Listen
+	Grace    time.Duration // for requests under way when ctx ends; 10 s
+	// Reload brings options to go on with from then on. Requests under way, streams above all, end as they began. Where Serve
+	// listens does not change. Options that cannot be used are logged, and the gate goes on as it was.
+	Reload <-chan ServeOptions
+	Ready  func(addr net.Addr) // called once requests are served
 }
 
 const (
@@ -33,8 +30,8 @@ const (
 	defaultGrace   = 10 * time.Second
 )
 
-// Serve runs a gate as a reverse proxy until ctx ends, then lets requests under way finish for Grace. It listens before it
-// has a policy, so that a port that is taken is known at once, and serves once it has one.
+// Serve runs a gate as a reverse proxy until ctx ends, then lets requests under way finish for Grace. It
+// listens before it has a policy, so that a port that is taken is known at once, and serves once it has one.
 func Serve(ctx context.Context, o ServeOptions) error {
 	ln := o.Listener
 	if ln == nil {
@@ -43,12 +40,7 @@ func Serve(ctx context.Context, o ServeOptions) error {
 			return fmt.Errorf("gate: listen: %w", err)
 		}
 	}
-	if o.Upstream == "" {
-		_ = ln.Close()
-		return errors.New("gate: the upstream is missing")
-	}
-	g, err := New(ctx, Options{Issuer: o.Issuer, ResourceID: o.ResourceID, Upstream: o.Upstream, Identifier: o.Identifier,
-		Logger: o.Logger, HTTPClient: o.HTTPClient, StartTimeout: o.StartTimeout})
+	first, err := newServed(ctx, o)
 	if err != nil {
 		_ = ln.Close()
 		if ctx.Err() != nil {
@@ -56,31 +48,108 @@ func Serve(ctx context.Context, o ServeOptions) error {
 		}
 		return err
 	}
-	defer g.Close()
-	return g.serve(ctx, ln, o)
+	s := &server{current: first}
+	defer s.closing.Wait()
+	defer s.replace(nil)
+	return s.serve(ctx, ln, o)
 }
 
-func (g *Gate) serve(ctx context.Context, ln net.Listener, o ServeOptions) error {
+// served is a gate that Serve answers with.
+type served struct {
+	gate     *Gate
+	handler  http.Handler
+	requests sync.WaitGroup // under way
+}
+
+func newServed(ctx context.Context, o ServeOptions) (*served, error) {
+	if o.Upstream == "" {
+		return nil, errors.New("gate: the upstream is missing")
+	}
+	g, err := New(ctx, o.Options)
+	if err != nil {
+		return nil, err
+	}
+	return &served{gate: g, handler: withHealth(g, g.Handler())}, nil
+}
+
+// server answers with the gate that is current when a request comes.
+type server struct {
+	mu      sync.RWMutex
+	current *served // nil once Serve ends
+	closing sync.WaitGroup
+}
+
+// ServeHTTP implements http.Handler.
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.RLock()
+	now := s.current
+	if now != nil {
+		now.requests.Add(1)
+	}
+	s.mu.RUnlock()
+	if now == nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
+	defer now.requests.Done()
+	now.handler.ServeHTTP(w, r)
+}
+
+// replace makes next the one that answers. The one before goes on following the issuer until its last request has ended: what
+// is revoked ends those, too.
+func (s *server) replace(next *served) {
+	s.mu.Lock()
+	before := s.current
+	if next != nil {
+		next.gate.sessions = before.gate.sessions // whose they are does not change
+	}
+	s.current = next
+	s.mu.Unlock()
+	s.closing.Go(func() {
+		before.requests.Wait()
+		before.gate.Close()
+	})
+}
+
+// reload replaces the gate, or says why it cannot.
+func (s *server) reload(ctx context.Context, o ServeOptions) {
+	log := s.current.gate.log
+	next, err := newServed(ctx, o)
+	if err != nil {
+		if ctx.Err() == nil {
+			log.ErrorContext(ctx, "the new configuration cannot be used, going on with the last one", "error", err)
+		}
+		return
+	}
+	s.replace(next)
+	log.InfoContext(ctx, "configuration changed")
+}
+
+func (s *server) serve(ctx context.Context, ln net.Listener, o ServeOptions) error {
 	// Requests outlive ctx by the grace; streams that wait for events do not, nothing would end them.
 	base, abort := context.WithCancel(context.WithoutCancel(ctx))
 	defer abort()
 	srv := &http.Server{
-		Handler:           withHealth(g, endingStreams(ctx, g.Handler())),
+		Handler:           endingStreams(ctx, s),
 		BaseContext:       func(net.Listener) context.Context { return base },
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
+		ErrorLog:          slog.NewLogLogger(s.current.gate.log.Handler(), slog.LevelDebug),
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(ln) }()
 	if o.Ready != nil {
 		o.Ready(ln.Addr())
 	}
-	select {
-	case err := <-failed:
-		return fmt.Errorf("gate: serve: %w", err)
-	case <-ctx.Done():
+	for ctx.Err() == nil {
+		select {
+		case err := <-failed:
+			return fmt.Errorf("gate: serve: %w", err)
+		case next := <-o.Reload:
+			s.reload(ctx, next)
+		case <-ctx.Done():
+		}
 	}
 	grace, cancel := context.WithTimeout(base, orDefault(o.Grace, defaultGrace))
 	defer cancel()

@@ -19,8 +19,8 @@ func serving(t *testing.T, is *testIssuer, up http.Handler, edit func(*ServeOpti
 	t.Cleanup(srv.Close)
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, done := make(chan net.Addr, 1), make(chan error, 1)
-	o := ServeOptions{Listen: "127.0.0.1:0", Upstream: srv.URL + "/mcp", Issuer: is.url, ResourceID: testResource,
-		Ready: func(a net.Addr) { ready <- a }}
+	o := ServeOptions{Listen: "127.0.0.1:0", Ready: func(a net.Addr) { ready <- a },
+		Options: Options{Upstream: srv.URL + "/mcp", Issuer: is.url, ResourceID: testResource}}
 	if edit != nil {
 		edit(&o)
 	}
@@ -129,13 +129,9 @@ func TestServe_SaysWhatIsWrong(t *testing.T) {
 	}
 	defer taken.Close()
 	is := newIssuer(t)
-	good := ServeOptions{
-		Listen:       "127.0.0.1:0",
-		Upstream:     "http://127.0.0.1:1/mcp",
-		Issuer:       is.url,
-		ResourceID:   testResource,
-		StartTimeout: 3 * time.Second,
-	}
+	good := ServeOptions{Listen: "127.0.0.1:0", Options: Options{
+		Upstream: "http://127.0.0.1:1/mcp", Issuer: is.url, ResourceID: testResource, StartTimeout: 3 * time.Second,
+	}}
 	for want, edit := range map[string]func(*ServeOptions){
 		"listen":                       func(o *ServeOptions) { o.Listen = taken.Addr().String() },
 		"upstream is missing":          func(o *ServeOptions) { o.Upstream = "" },
@@ -146,5 +142,56 @@ func TestServe_SaysWhatIsWrong(t *testing.T) {
 		if err := Serve(t.Context(), o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
 		}
+	}
+}
+
+// What changes is taken up for what comes; what is under way ends as it began.
+func TestServe_ReloadsWithoutDroppingStreams(t *testing.T) {
+	t.Parallel()
+	is := newIssuer(t)
+	open := make(chan struct{})
+	first := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Mcp-Session-Id", "session-of-the-first-gate")
+		if r.Method != http.MethodGet {
+			_, _ = io.WriteString(w, "first")
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, ": open\n\n")
+		_ = http.NewResponseController(w).Flush()
+		<-open
+		_, _ = io.WriteString(w, "data: still here\n\n")
+	})
+	second := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "second") }))
+	t.Cleanup(second.Close)
+	reload := make(chan ServeOptions)
+	var options ServeOptions
+	url, stop := serving(t, is, first, func(o *ServeOptions) { o.Reload, options = reload, *o })
+	w := &world{testIssuer: is, url: url}
+	stream := w.open(t.Context(), t, http.MethodGet, "", nil)
+	defer stream.Body.Close()
+	lines := bufio.NewReader(stream.Body)
+	readBlock(t, lines)
+
+	broken, next := options, options
+	broken.Upstream = "ftp://nowhere"
+	next.Upstream = second.URL
+	reload <- broken
+	if a := w.tool(t, is.token("data:read"), "read_data").want(t, 200); a.body != "first" {
+		t.Errorf("a configuration that cannot be used changed something: %s", a.body)
+	}
+	reload <- next
+	reload <- next // it is taken up once the one before it is
+	if a := w.tool(t, is.token("data:read"), "read_data").want(t, 200); a.body != "second" {
+		t.Errorf("after the reload: %s", a.body)
+	}
+	close(open)
+	if got := readBlock(t, lines); !strings.Contains(got, "still here") {
+		t.Errorf("the stream said %q", got)
+	}
+	stranger := is.token("data:read", map[string]any{"sub": "usr_mallory"})
+	w.call(t, http.MethodGet, "/mcp", stranger, "", "Mcp-Session-Id: session-of-the-first-gate").want(t, http.StatusNotFound)
+	if err := stop(); err != nil {
+		t.Error(err)
 	}
 }

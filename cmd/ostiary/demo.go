@@ -163,10 +163,10 @@ func serveDemoServer(ctx context.Context, ln net.Listener) error {
 }
 
 func serveDemoGate(ctx context.Context, l *devListeners, demo demoTenant, log *slog.Logger, ready func(net.Addr)) error {
-	return gate.Serve(ctx, gate.ServeOptions{
-		Listener: l.mcp, Upstream: "http://" + l.upstream.Addr().String() + "/mcp", Issuer: demo.Issuer, ResourceID: demo.resourceID,
-		Logger: log, HTTPClient: loopbackClient(l), Ready: ready,
-	})
+	return gate.Serve(ctx, gate.ServeOptions{Listener: l.mcp, Ready: ready, Options: gate.Options{
+		Upstream: "http://" + l.upstream.Addr().String() + "/mcp", Issuer: demo.Issuer, ResourceID: demo.resourceID,
+		Logger: log, HTTPClient: loopbackClient(l),
+	}})
 }
 
 // loopbackClient reaches the issuer on this machine whatever its public URL is: with --url, what stands in front may not be
