@@ -63,7 +63,7 @@ lint: ## Run the linters
 	$(GOLANGCI) run --allow-parallel-runners
 
 .PHONY: test
-test: test-fast test-issuers examples e2e ## All tests; installs what they need on Debian as root
+test: test-fast test-issuers sdk-python examples e2e ## All tests; installs what they need on Debian as root
 
 .PHONY: test-fast
 test-fast: ## Go tests without a browser
@@ -95,6 +95,12 @@ examples: examples-setup ## Lint, type-check and test the example MCP servers
 	cd examples && .venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 	cd examples && .venv/bin/pytest
 
+.PHONY: sdk-python
+sdk-python: ## Lint, type-check and test the Python SDK
+	@sdk/python/setup.sh
+	cd sdk/python && .venv/bin/ruff check --quiet . && .venv/bin/ruff format --check --quiet . && .venv/bin/mypy
+	cd sdk/python && .venv/bin/pytest
+
 .PHONY: bench
 bench: ## Print throughput, latency, statements and commits of the hot paths
 	$(GO) run ./bench
@@ -121,7 +127,7 @@ vuln: ## Look for known vulnerabilities in what is called
 	else cat "$$out"; exit 1; fi
 
 .PHONY: ci
-ci: verify lint test-race test-issuers examples e2e vuln ## What CI runs
+ci: verify lint test-race test-issuers sdk-python examples e2e vuln ## What CI runs
 
 .PHONY: clean
 clean: ## Remove what make built (not the data of make dev)
