@@ -92,7 +92,7 @@ examples-setup: ## Install what the example servers and their tests need
 
 .PHONY: examples
 examples: examples-setup ## Lint, type-check and test the example MCP servers
-	cd examples && .venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+	examples/check.sh
 	cd examples && .venv/bin/pytest
 
 .PHONY: sdk-python

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from testing import acme as homegrown
+from testing.acme import Seeded
 from testing.postgres import Cluster
 
 
@@ -26,3 +28,21 @@ def create_database(cluster: Cluster) -> Callable[..., str]:
         return name
 
     return create
+
+
+@pytest.fixture(scope="session")
+def original(cluster: Cluster, create_database: Callable[..., str]) -> Seeded:
+    """What the others are copies of; nobody stays connected to it."""
+    return homegrown.make(cluster, create_database)
+
+
+@pytest.fixture
+def seeded(cluster: Cluster, create_database: Callable[..., str], original: Seeded) -> Seeded:
+    """A copy of the test's own."""
+    return homegrown.copy(cluster, create_database, original)
+
+
+@pytest.fixture(scope="session")
+def shared(cluster: Cluster, create_database: Callable[..., str], original: Seeded) -> Seeded:
+    """A copy for all tests that only read."""
+    return homegrown.copy(cluster, create_database, original)

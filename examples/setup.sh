@@ -30,3 +30,16 @@ if ! cat "${locks[@]}" | cmp -s - "$stamp" 2>/dev/null; then
   .venv/bin/pip install --quiet --disable-pip-version-check $(printf -- '-r %s ' "${locks[@]}")
   cat "${locks[@]}" > "$stamp"
 fi
+
+need 'command -v npm && command -v node' nodejs npm
+# Node of the system only runs npm: the example runs on the Node 22 that the npm package `node` brings.
+stamp=typescript/node_modules/.ostiary-lock
+if ! cmp -s typescript/package-lock.json "$stamp" 2>/dev/null; then
+  say "installing the TypeScript packages"
+  (cd typescript && npm ci --no-audit --no-fund --loglevel error)
+  cp typescript/package-lock.json "$stamp"
+fi
+if [ ! -x typescript/node_modules/node/bin/node ]; then
+  say "the npm package node brought no binary for this machine: check that npm may run its install script"
+  exit 1
+fi

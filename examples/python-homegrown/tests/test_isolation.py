@@ -3,12 +3,12 @@
 import asyncio
 import sys
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 from acme.database import Database
 
+from testing.acme import Seeded
 from testing.process import Program
 from testing.rpc import HANDSHAKE, STATELESS, Client
 
@@ -16,7 +16,7 @@ TABLES = ("accounts", "usage", "segments", "segment_members", "signals")
 
 
 @pytest.mark.parametrize("era", [STATELESS, HANDSHAKE])
-def test_each_key_sees_its_own_rows_only(acme: Program, shared: Any, era: str) -> None:
+def test_each_key_sees_its_own_rows_only(acme: Program, shared: Seeded, era: str) -> None:
     for organization, neighbour in (("northwind", "larchfield"), ("larchfield", "northwind")):
         client = Client(acme.url, {"X-Api-Key": shared.keys[organization]}, era)
         client.open()
@@ -30,7 +30,7 @@ def test_each_key_sees_its_own_rows_only(acme: Program, shared: Any, era: str) -
         assert client.call("search_accounts", text=f"({neighbour})")["total"] == 0
 
 
-def test_changes_stay_in_the_organization(own_acme: Program, seeded: Any) -> None:
+def test_changes_stay_in_the_organization(own_acme: Program, seeded: Seeded) -> None:
     northwind = Client(own_acme.url, {"X-Api-Key": seeded.keys["northwind"]})
     neighbour = Client(own_acme.url, {"X-Api-Key": seeded.keys["larchfield"]})
     before = neighbour.call("run_query", dataset="segments")
@@ -44,7 +44,7 @@ def test_changes_stay_in_the_organization(own_acme: Program, seeded: Any) -> Non
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_a_query_that_does_not_say_who_asks_fails(shared: Any, table: str) -> None:
+def test_a_query_that_does_not_say_who_asks_fails(shared: Seeded, table: str) -> None:
     with psycopg.connect(shared.url, autocommit=True) as connection:
         for set_to in (None, ""):
             if set_to is not None:
@@ -53,7 +53,7 @@ def test_a_query_that_does_not_say_who_asks_fails(shared: Any, table: str) -> No
                 connection.execute(f"select * from {table}".encode())
 
 
-def test_who_asked_before_is_forgotten_with_the_transaction(shared: Any) -> None:
+def test_who_asked_before_is_forgotten_with_the_transaction(shared: Seeded) -> None:
     with psycopg.connect(shared.url, autocommit=True) as connection:
         with connection.transaction():
             connection.execute("select set_config('app.org', 'northwind', true)")
@@ -62,7 +62,7 @@ def test_who_asked_before_is_forgotten_with_the_transaction(shared: Any) -> None
             connection.execute("select count(*) from accounts")
 
 
-def test_the_servers_role_cannot_read_keys_or_write_for_others(shared: Any) -> None:
+def test_the_servers_role_cannot_read_keys_or_write_for_others(shared: Seeded) -> None:
     with psycopg.connect(shared.url, autocommit=True) as connection:
         for forbidden in ("select * from api_keys", "select * from organizations", "update accounts set name = ''",
                           "set role acme_owner", "alter table accounts disable row level security",
@@ -73,7 +73,7 @@ def test_the_servers_role_cannot_read_keys_or_write_for_others(shared: Any) -> N
                 connection.execute(forbidden.encode())
 
 
-def test_every_table_with_rows_of_an_organization_is_secured(shared: Any) -> None:
+def test_every_table_with_rows_of_an_organization_is_secured(shared: Seeded) -> None:
     with psycopg.connect(shared.admin_url) as admin:
         tables = admin.execute(
             """select c.relname, c.relrowsecurity and c.relforcerowsecurity from pg_class c
@@ -83,7 +83,7 @@ def test_every_table_with_rows_of_an_organization_is_secured(shared: Any) -> Non
     assert dict(tables) == dict.fromkeys(TABLES, True)
 
 
-def test_reading_tools_cannot_write(shared: Any) -> None:
+def test_reading_tools_cannot_write(shared: Seeded) -> None:
     async def try_to_write() -> None:
         database = Database(shared.url)
         await database.open()
@@ -97,7 +97,7 @@ def test_reading_tools_cannot_write(shared: Any) -> None:
         asyncio.run(try_to_write())
 
 
-def test_the_server_refuses_a_role_that_no_policy_binds(shared: Any) -> None:
+def test_the_server_refuses_a_role_that_no_policy_binds(shared: Seeded) -> None:
     main = Path(__file__).resolve().parent.parent / "main.py"
     with pytest.raises(RuntimeError, match="not bound by row-level security"):
         Program([sys.executable, main, "--port", "0"], cwd=main.parent, env={"ACME_DATABASE_URL": shared.admin_url})

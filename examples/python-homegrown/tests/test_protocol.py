@@ -1,11 +1,11 @@
 """Both eras of the protocol, byte by byte where it matters."""
 
 import json
-from typing import Any
 
 import pytest
 from acme import protocol
 
+from testing.acme import Seeded
 from testing.process import Program
 from testing.rpc import HANDSHAKE, STATELESS, Client, answer, events, meta
 
@@ -13,19 +13,19 @@ CALL = {"name": "run_query", "arguments": {"dataset": "accounts"}}
 
 
 @pytest.fixture
-def stateless(acme: Program, shared: Any) -> Client:
+def stateless(acme: Program, shared: Seeded) -> Client:
     return Client(acme.url, {"X-Api-Key": shared.keys["northwind"]})
 
 
 @pytest.fixture
-def handshake(acme: Program, shared: Any) -> Client:
+def handshake(acme: Program, shared: Seeded) -> Client:
     client = Client(acme.url, {"X-Api-Key": shared.keys["northwind"]}, HANDSHAKE)
     client.open()
     return client
 
 
 @pytest.mark.parametrize("version", ["2025-06-18", "2025-11-25"])
-def test_handshake_era_opens_a_session_and_closes_it(acme: Program, shared: Any, version: str) -> None:
+def test_handshake_era_opens_a_session_and_closes_it(acme: Program, shared: Seeded, version: str) -> None:
     client = Client(acme.url, {"X-Api-Key": shared.keys["northwind"]}, version)
     assert client.open()["protocolVersion"] == version
     assert client.session
@@ -38,7 +38,7 @@ def test_handshake_era_opens_a_session_and_closes_it(acme: Program, shared: Any,
     assert client.send("tools/list").status_code == 404
 
 
-def test_handshake_era_needs_no_session_but_never_takes_another_ones(acme: Program, shared: Any) -> None:
+def test_handshake_era_needs_no_session_but_never_takes_another_ones(acme: Program, shared: Seeded) -> None:
     northwind = Client(acme.url, {"X-Api-Key": shared.keys["northwind"]}, HANDSHAKE)
     northwind.open()
     neighbour = Client(acme.url, {"X-Api-Key": shared.keys["larchfield"]}, HANDSHAKE, HANDSHAKE, northwind.session)
@@ -50,7 +50,7 @@ def test_handshake_era_needs_no_session_but_never_takes_another_ones(acme: Progr
     assert len(northwind.tools()) == 7
 
 
-def test_an_unknown_version_is_negotiated_in_one_era_and_refused_in_the_other(acme: Program, shared: Any) -> None:
+def test_an_unknown_version_is_negotiated_in_one_era_and_refused_in_the_other(acme: Program, shared: Seeded) -> None:
     old = Client(acme.url, {"X-Api-Key": shared.keys["northwind"]}, "1999-01-01")
     assert old.open()["protocolVersion"] == HANDSHAKE
     stateless = Client(acme.url, old.headers)

@@ -6,17 +6,18 @@ import pytest
 from acme import jsonschema
 from acme.generate import generate
 
+from testing.acme import Seeded
 from testing.process import Program
 from testing.rpc import Client
 
 
 @pytest.fixture
-def client(acme: Program, shared: Any) -> Client:
+def client(acme: Program, shared: Seeded) -> Client:
     return Client(acme.url, {"X-Api-Key": shared.keys["northwind"]})
 
 
 @pytest.fixture
-def writer(own_acme: Program, seeded: Any) -> Client:
+def writer(own_acme: Program, seeded: Seeded) -> Client:
     """A client of a server whose data the test may change."""
     return Client(own_acme.url, {"X-Api-Key": seeded.keys["northwind"]})
 

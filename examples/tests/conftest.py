@@ -1,0 +1,130 @@
+"""A real Ostiary, and every example protected by it."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import pytest
+
+from testing import acme as homegrown
+from testing.acme import Seeded
+from testing.gate import Gate
+from testing.ostiary import NORTHWIND, Ostiary, build
+from testing.postgres import Cluster
+from testing.process import EXAMPLES, Program
+from testing.rpc import HANDSHAKE, STATELESS, Client
+
+NODE = EXAMPLES / "typescript" / "node_modules" / "node" / "bin" / "node"
+
+
+@dataclass(frozen=True)
+class Protected:
+    """A running example, and the name its MCP server is registered under."""
+
+    name: str
+    url: str
+    ostiary: Ostiary
+
+    def token(self, *scopes: str, user: str = NORTHWIND) -> str:
+        return self.ostiary.token(self.name, *scopes, user=user)
+
+    def client(self, *scopes: str, era: str = STATELESS, user: str = NORTHWIND) -> Client:
+        """A client whose user has allowed these scopes."""
+        client = Client(self.url, {"Authorization": f"Bearer {self.token(*scopes, user=user)}"}, era)
+        if era == HANDSHAKE:
+            client.open()
+        return client
+
+
+@dataclass
+class World:
+    """What starts the examples."""
+
+    ostiary: Ostiary
+    create_homegrown: Callable[[], Seeded]
+    running: ExitStack
+
+    def program(self, program: Program) -> str:
+        self.running.callback(program.stop)
+        return program.url
+
+    def gate(self, name: str, upstream: str) -> str:
+        gate = Gate(self.ostiary, name, upstream)
+        self.running.callback(gate.stop)
+        return gate.origin + "/mcp"
+
+    def behind(self, name: str) -> dict[str, str]:
+        """What the SDKs need to know."""
+        return {"OSTIARY_ISSUER": self.ostiary.issuer, "OSTIARY_RESOURCE": self.ostiary.resources[name]}
+
+    def homegrown(self) -> Seeded:
+        seeded = self.create_homegrown()
+        seeded.link(self.ostiary.organizations)
+        return seeded
+
+
+def homegrown_gate(world: World, name: str) -> str:
+    server = homegrown.start(world.homegrown(), ACME_FRONT_HEADERS="Ostiary-Organization, Ostiary-User")
+    return world.gate(name, world.program(server))
+
+
+def fastmcp_gate(world: World, name: str) -> str:
+    server = Program([sys.executable, "main.py", "--port", "0"], cwd=EXAMPLES / "fastmcp")
+    return world.gate(name, world.program(server))
+
+
+def typescript_gate(world: World, name: str) -> str:
+    server = Program([NODE, "main.ts", "--port", "0"], cwd=EXAMPLES / "typescript")
+    return world.gate(name, world.program(server))
+
+
+def go(world: World, name: str) -> str:
+    binary = world.ostiary.directory / "go-example"
+    build(binary, "./examples/go")
+    return world.program(Program([binary, "--port", "0"], env=world.behind(name)))
+
+
+EXAMPLES_BY_NAME: dict[str, Callable[[World, str], str]] = {
+    "homegrown-gate": homegrown_gate,
+    "fastmcp-gate": fastmcp_gate,
+    "typescript-gate": typescript_gate,
+    "go": go,
+}
+HOMEGROWN = [name for name in EXAMPLES_BY_NAME if name.startswith("homegrown")]
+
+
+@pytest.fixture(scope="session")
+def ostiary(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ostiary]:
+    directory = tmp_path_factory.mktemp("ostiary")
+    ostiary = Ostiary(build(directory / "ostiary", "./cmd/ostiary"), directory, cluster.url(), [*EXAMPLES_BY_NAME])
+    program = ostiary.start()
+    yield ostiary
+    assert program.stop() == 0, program.log()
+
+
+@pytest.fixture(scope="session")
+def running(
+    ostiary: Ostiary, cluster: Cluster, create_database: Callable[..., str], original: Seeded
+) -> Iterator[Callable[[str], Protected]]:
+    """Starts an example at its first use."""
+    started: dict[str, Protected] = {}
+    with ExitStack() as stack:
+        world = World(ostiary, lambda: homegrown.copy(cluster, create_database, original), stack)
+
+        def start(name: str) -> Protected:
+            if name not in started:
+                started[name] = Protected(name, EXAMPLES_BY_NAME[name](world, name), ostiary)
+            return started[name]
+
+        yield start
+
+
+@pytest.fixture(params=EXAMPLES_BY_NAME)
+def protected(request: pytest.FixtureRequest, running: Callable[[str], Protected]) -> Protected:
+    return running(request.param)
+
+
+@pytest.fixture(params=HOMEGROWN)
+def protected_homegrown(request: pytest.FixtureRequest, running: Callable[[str], Protected]) -> Protected:
+    return running(request.param)
