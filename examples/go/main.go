@@ -1,4 +1,3 @@
-// Command go serves the demo MCP server of examples/acmedata with package gate in the same process.
 package main
 
 import (
