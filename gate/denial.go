@@ -49,10 +49,13 @@ func unauthorized(a asked, v *view, c challenge) *denial {
 	return &denial{status: http.StatusUnauthorized, challenge: c.header(), body: body}
 }
 
-// revoked answers for a token whose grant, user, organization or client has ended. The client is to get a new one, or to be
-// told by the issuer that it cannot.
-func revoked(a asked, v *view) *denial {
-	return unauthorized(a, v, challenge{code: codeInvalidToken, description: "The access token has been revoked"})
+// refused answers whoever may do nothing at all. Where that has ended what the token rests on, the client is to get a new one,
+// or to be told by the issuer that it cannot.
+func refused(o outcome, reason policy.Reason) *denial {
+	if reason == policy.ReasonStopped {
+		return stoppedSubject(o.body)
+	}
+	return unauthorized(o.asked, o.view, challenge{code: codeInvalidToken, description: "The access token has been revoked"})
 }
 
 // unavailable answers when nobody can tell whether the token is good. Not 401: the client would throw the token away.
@@ -99,7 +102,7 @@ func answered(b body, answers []rpcAnswer) *denial {
 
 // denialOf answers a verdict; nil when the request goes on. What no permission and no patience helps comes first, then
 // patience, then permission.
-func denialOf(a asked, o outcome) *denial {
+func denialOf(o outcome) *denial {
 	v := o.verdict
 	switch {
 	case !v.denied:
@@ -111,7 +114,7 @@ func denialOf(a asked, o outcome) *denial {
 			body: rpcAnswerTo(o.body.id(), rpcError{Code: rpcOutOfContact, Message: silentMessage})}
 	default:
 		return insufficient(o.body, challenge{
-			code: codeInsufficientScope, scopes: v.required, metadataURL: o.view.spellingFor(a.host, a.path).metadataURL,
+			code: codeInsufficientScope, scopes: v.required, metadataURL: o.view.spellingFor(o.asked.host, o.asked.path).metadataURL,
 			description: "This call needs the permission " + strings.Join(v.required, ", "),
 		})
 	}

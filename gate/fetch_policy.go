@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/http"
 
-	"github.com/ostiary/ostiary/app/clock"
 	"github.com/ostiary/ostiary/app/policy"
 )
 
@@ -17,14 +16,15 @@ func FetchPolicy(ctx context.Context, issuer, resourceID string, client *http.Cl
 		return nil, err
 	}
 	fetch := newFetcher(o.HTTPClient)
-	keys := &issuerKeys{issuer: issuer, fetch: fetch, now: clock.System, log: slog.New(slog.DiscardHandler), life: ctx}
+	keys := &issuerKeys{issuer: issuer, fetch: fetch, now: o.Now, log: slog.New(slog.DiscardHandler), life: ctx}
 	set, err := keys.load(ctx)
 	if err != nil {
 		return nil, err
 	}
 	keys.current.Store(set)
 	source := &issuerPolicy{
-		issuer: issuer, resourceID: resourceID, keys: keys, fetch: fetch, skew: o.Skew, now: clock.System, log: o.Logger,
+		issuer: issuer, resourceID: resourceID, keys: keys, fetch: fetch, skew: o.Skew, log: o.Logger,
+		watch:  &watch{now: o.Now, steady: o.steady},
 		usable: func(*policy.Document) error { return nil },
 	}
 	if err := source.poll(ctx); err != nil {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,7 +22,10 @@ type Options struct {
 	Issuer     string       // the issuer's URL, exactly as in its metadata
 	ResourceID string       // res_…, whose policy is fetched from the issuer
 	Policy     PolicySource // instead of fetching one, e.g. StaticPolicy
-	Upstream   string       // URL of the MCP server; with only an origin, requests keep their path
+	// Feed says what has ended or is stopped, instead of the issuer's feed. With a Policy and without a Feed nothing is
+	// revoked or stopped before its time, and silence of the issuer is not counted.
+	Feed     FeedSource
+	Upstream string // URL of the MCP server; with only an origin, requests keep their path
 	// Identifier is the URL clients reach this gate by, when it is one of the resource's aliases. Empty means the
 	// resource's identifier.
 	Identifier string
@@ -36,8 +40,11 @@ type Options struct {
 	Now          func() time.Time
 	Skew         time.Duration // between our clock and the issuer's; 30 s, at most 2 min
 	MaxBody      int64         // of a request; 4 MiB
-	PollEvery    time.Duration // policy; 3 s
+	PollEvery    time.Duration // policy, while the feed does not say when it changes; 3 s
 	StartTimeout time.Duration // to get keys and policy the first time; 30 s
+
+	steady func() time.Duration // for tests
+	timing feedTiming
 }
 
 const (
@@ -58,12 +65,13 @@ type Gate struct {
 	identifier string
 	upstream   *url.URL
 	policy     PolicySource
+	feed       FeedSource
+	streams    *streams
 	tokens     *verifier
 	sessions   sessions
 	flagged    *recent[policy.Target, struct{}]
 	observe    func(context.Context, calls.Record)
-	now        func() time.Time
-	steady     func() time.Duration
+	watch      *watch
 	transport  http.RoundTripper
 	maxBody    int64
 	log        *slog.Logger
@@ -73,7 +81,7 @@ type Gate struct {
 	derived  atomic.Pointer[view]
 	rejected atomic.Pointer[policy.Document] // the last one that could not be used, to say so once
 	end      context.CancelFunc
-	done     chan struct{}
+	running  sync.WaitGroup
 }
 
 // New makes a gate and waits until it has the issuer's keys and a policy, at most Options.StartTimeout. ctx bounds the start
@@ -85,14 +93,15 @@ func New(ctx context.Context, o Options) (*Gate, error) {
 	}
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	fetch := newFetcher(o.HTTPClient)
-	keys := &issuerKeys{issuer: o.Issuer, fetch: fetch, now: o.Now, log: o.Logger, life: life}
+	w := &watch{now: o.Now, steady: o.steady}
+	keys := &issuerKeys{issuer: o.Issuer, fetch: fetch, now: w.time, log: o.Logger, life: life}
 	g := &Gate{
 		issuer: o.Issuer, identifier: o.Identifier, policy: o.Policy, sessions: newSessions(),
-		tokens: &verifier{keys: keys, issuer: o.Issuer, skew: o.Skew, now: o.Now,
+		tokens: &verifier{keys: keys, issuer: o.Issuer, skew: o.Skew, now: w.time,
 			cache: newRecent[[32]byte, tokenEntry](rememberedTokens)},
 		flagged: newRecent[policy.Target, struct{}](flaggedTools), observe: o.Observe, transport: o.Transport,
-		now: o.Now, steady: clock.Steady(),
-		maxBody: o.MaxBody, log: o.Logger, end: end, done: make(chan struct{}),
+		watch: w, streams: newStreams(), feed: o.Feed,
+		maxBody: o.MaxBody, log: o.Logger, end: end,
 		bodyTimeout: defaultBodyTimeout, writeTimeout: defaultWriteTimeout,
 	}
 	if o.Upstream != "" {
@@ -110,20 +119,21 @@ func New(ctx context.Context, o Options) (*Gate, error) {
 	return g, nil
 }
 
-// start gets keys and policy and, where the policy is the issuer's, begins to follow it.
+// start gets keys and policy and, where they are the issuer's, begins to follow policy and feed.
 func (g *Gate) start(starting, life context.Context, o Options, keys *issuerKeys, fetch fetcher) error {
 	if err := firstKeys(starting, keys); err != nil {
 		return err
 	}
-	remote := &issuerPolicy{
-		issuer: o.Issuer, resourceID: o.ResourceID, keys: keys, fetch: fetch, every: o.PollEvery, skew: o.Skew, now: o.Now,
-		log: o.Logger,
-		usable: func(doc *policy.Document) error {
-			_, err := newView(doc, o.Issuer, o.Identifier)
-			return err
-		},
-	}
+	var remote *issuerPolicy
 	if o.Policy == nil {
+		remote = &issuerPolicy{
+			issuer: o.Issuer, resourceID: o.ResourceID, keys: keys, fetch: fetch, every: o.PollEvery, skew: o.Skew, watch: g.watch,
+			log: o.Logger, wake: make(chan struct{}, 1),
+			usable: func(doc *policy.Document) error {
+				_, err := newView(doc, o.Issuer, o.Identifier)
+				return err
+			},
+		}
 		if err := remote.start(starting); err != nil {
 			return err
 		}
@@ -134,15 +144,53 @@ func (g *Gate) start(starting, life context.Context, o Options, keys *issuerKeys
 		return err
 	}
 	g.derived.Store(v)
-	if o.Policy != nil {
-		close(g.done)
-		return nil
+	switch {
+	case o.Feed == nil && remote != nil:
+		g.follow(starting, life, o, remote)
+	case o.Feed == nil:
+		g.feed = StaticFeed(nil)
 	}
-	go func() {
-		defer close(g.done)
-		remote.run(life)
-	}()
+	if remote != nil {
+		g.running.Go(func() { remote.run(life) })
+	}
 	return nil
+}
+
+// follow reads the issuer's feed and begins to keep it current.
+func (g *Gate) follow(starting, life context.Context, o Options, remote *issuerPolicy) {
+	feed := &issuerFeed{issuer: o.Issuer, resourceID: o.ResourceID, keys: remote.keys, watch: g.watch, skew: o.Skew, log: o.Logger}
+	feed.current.Store(&heldFeed{feed: policy.CompileFeed(nil), signed: remote.signed})
+	feed.changed = func(before, now *heldFeed) {
+		if now.feed.Revision > remote.Current().Revision {
+			remote.hurry()
+		}
+		g.endStreams(life, before, now)
+	}
+	g.feed, remote.feed = feed, feed
+	reader := newFeedReader(feed, o.HTTPClient, o.timing)
+	first, cancel := context.WithTimeout(starting, o.timing.answer)
+	defer cancel()
+	reader.start(first)
+	g.running.Go(func() { reader.run(life) })
+}
+
+// endStreams ends the requests under way of whoever a new feed refuses. After a gap in which a feed may have come and gone it
+// also ends those whose token has expired: what ended them is not in the feed any more.
+func (g *Gate) endStreams(ctx context.Context, before, now *heldFeed) {
+	gap := now.signed.Sub(before.signed) > policy.FeedLifetime
+	if now.feed.Sequence == before.feed.Sequence && before.real && !gap {
+		return
+	}
+	resource, time := g.view().doc.Resource.ID, g.watch.time()
+	n := g.streams.endRefused(func(id *Identity) policy.Reason {
+		if reason := now.feed.Refuses(id.subject(), resource); reason != "" || !gap || time.Before(id.ExpiresAt) {
+			return reason
+		}
+		return policy.ReasonRevoked
+	})
+	if n > 0 {
+		g.log.InfoContext(ctx, "requests under way were ended", "count", n, "sequence", now.feed.Sequence)
+	}
 }
 
 // firstKeys waits for the issuer to come up, which may start at the same time.
@@ -184,6 +232,12 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Transport == nil {
 		o.Transport = defaultTransport()
 	}
+	if o.steady == nil {
+		o.steady = clock.Steady()
+	}
+	if o.timing == (feedTiming{}) {
+		o.timing = defaultFeedTiming()
+	}
 	o.Skew = orDefault(o.Skew, defaultSkew)
 	o.MaxBody = orDefault(o.MaxBody, defaultMaxBody)
 	o.PollEvery = orDefault(o.PollEvery, defaultPoll)
@@ -198,10 +252,10 @@ func orDefault[T ~int64](v, otherwise T) T {
 	return v
 }
 
-// Close ends the polling. Requests under way go on with what there is.
+// Close stops following the issuer. Requests under way go on with what there is.
 func (g *Gate) Close() {
 	g.end()
-	<-g.done
+	g.running.Wait()
 }
 
 // Policy returns the policy in force.
@@ -257,10 +311,3 @@ func (g *Gate) Middleware(next http.Handler) http.Handler {
 		}
 	})
 }
-
-// situation is what the gate knows besides the policy.
-func (g *Gate) situation() policy.Situation {
-	return policy.Situation{Feed: noFeed, Silence: -1}
-}
-
-var noFeed = policy.CompileFeed(nil)

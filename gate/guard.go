@@ -33,7 +33,7 @@ func (g *Gate) guard(next http.Handler) http.Handler {
 			header: r.Header, read: func() ([]byte, body, error) { return g.read(w, r) }})
 		if o.denial != nil {
 			o.denial.write(w)
-			g.report(r.Context(), r.Method, o, o.denial.status)
+			g.report(r.Context(), o, o.denial.status)
 			return
 		}
 		g.pass(w, r, o, next)
@@ -43,7 +43,9 @@ func (g *Gate) guard(next http.Handler) http.Handler {
 // pass hands an allowed request on to next.
 func (g *Gate) pass(w http.ResponseWriter, r *http.Request, o outcome, next http.Handler) {
 	p := &passage{identity: o.identity, message: o.body.id()}
-	out := r.WithContext(context.WithValue(r.Context(), passageKey{}, p))
+	ctx, cancel := context.WithCancelCause(context.WithValue(r.Context(), passageKey{}, p))
+	defer cancel(nil)
+	out := r.WithContext(ctx)
 	out.Header = r.Header.Clone()
 	stripInbound(out.Header)
 	out.Trailer = nil
@@ -53,7 +55,22 @@ func (g *Gate) pass(w http.ResponseWriter, r *http.Request, o outcome, next http
 		// Lets the transport send it again when an idle connection turns out to be closed.
 		out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil }
 	}
-	g.forward(w, out, next, o)
+	st := &stream{identity: o.identity, cancel: cancel, control: http.NewResponseController(w)}
+	if !g.streams.add(st) {
+		(&denial{status: http.StatusServiceUnavailable, retryAfter: "5", body: rpcAnswerTo(p.message,
+			rpcError{Code: rpcInternal, Message: "There are too many requests under way"})}).write(w)
+		return
+	}
+	defer func() {
+		g.streams.remove(st)
+		_ = st.control.SetWriteDeadline(time.Time{})
+	}()
+	if now := g.feed.Current(); now.Feed != o.now.Feed { // it came before the request was noted, and ended nothing
+		if reason := now.Feed.Refuses(o.identity.subject(), o.view.doc.Resource.ID); reason != "" {
+			st.stop(reason)
+		}
+	}
+	g.forward(w, out, next, o, st)
 }
 
 // authenticate says who asks, or how to answer when there is no good token.

@@ -105,6 +105,7 @@ type testIssuer struct {
 	meta     func(map[string]any)                          // spoils the metadata
 	override func(http.ResponseWriter, *http.Request) bool // answers instead
 	fetches  map[string]int
+	feed     testFeed
 }
 
 func newIssuer(t testing.TB) *testIssuer {
@@ -146,6 +147,10 @@ func testDocument(identifier string, aliases ...string) *policy.Document {
 }
 
 func (is *testIssuer) serve(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == feedPath {
+		is.serveFeed(w, r)
+		return
+	}
 	is.mu.Lock()
 	defer is.mu.Unlock()
 	is.fetches[r.URL.Path]++
@@ -211,6 +216,8 @@ func (is *testIssuer) publish(edit func(*policy.Document)) {
 		next.Tools, next.Scopes = maps.Clone(next.Tools), maps.Clone(next.Scopes)
 		edit(&next)
 		is.doc = &next
+		is.feed.feed.Sequence++
+		is.feed.wake()
 	})
 }
 
@@ -286,7 +293,9 @@ func (l *logBuffer) String() string {
 // newGate makes a gate for the issuer's policy.
 func (is *testIssuer) newGate(t testing.TB, edit func(*Options)) *Gate {
 	t.Helper()
-	o := Options{Issuer: is.url, ResourceID: testResource, Now: is.clock.now, PollEvery: 5 * time.Millisecond,
+	timing := defaultFeedTiming()
+	timing.least, timing.most, timing.between = time.Millisecond, 10*time.Millisecond, time.Millisecond
+	o := Options{Issuer: is.url, ResourceID: testResource, Now: is.clock.now, PollEvery: 5 * time.Millisecond, timing: timing,
 		StartTimeout: time.Minute, Logger: slog.New(slog.DiscardHandler)}
 	if edit != nil {
 		edit(&o)

@@ -97,7 +97,7 @@ func (k *issuerKeys) held(kid string) (verifyKey, bool) {
 	if set == nil {
 		return verifyKey{}, false
 	}
-	if k.now().Sub(set.fetched) > keysFreshFor {
+	if age := k.now().Sub(set.fetched); age > keysFreshFor || age < 0 {
 		_, _ = k.start() // nobody waits for it; a failure is logged where it happens
 	}
 	key, ok := set.byID[kid]
@@ -126,7 +126,7 @@ func (k *issuerKeys) start() (*flight, error) {
 		return k.flight, nil
 	}
 	now := k.now()
-	if !k.tried.IsZero() && now.Sub(k.tried) < keysRetryAfter {
+	if age := now.Sub(k.tried); !k.tried.IsZero() && age >= 0 && age < keysRetryAfter { // negative: the clock was set back
 		return nil, k.lastErr
 	}
 	k.tried = now

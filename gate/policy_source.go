@@ -42,12 +42,51 @@ type issuerPolicy struct {
 	usable     func(*policy.Document) error // whether the gate could work with it
 	every      time.Duration
 	skew       time.Duration
-	now        func() time.Time
+	watch      *watch
 	log        *slog.Logger
+	feed       *issuerFeed   // says when there is something new; nil when nobody does
+	wake       chan struct{} // holds one: poll at once
 
 	current atomic.Pointer[policy.Document]
-	etag    string // of current; touched by one goroutine at a time
+	etag    string    // of current; touched by one goroutine at a time, like what follows
+	signed  time.Time // when the issuer signed it
 	failing bool
+}
+
+// slowly is how many times less often the policy is polled while the feed says when it changes.
+const slowly = 10
+
+// pause is the time until the next poll.
+func (p *issuerPolicy) pause() time.Duration {
+	if p.feed == nil || !p.feed.alive() {
+		return p.every
+	}
+	if p.feed.current.Load().feed.Revision > p.Current().Revision {
+		return min(p.every, time.Second) // a node that does not have it yet
+	}
+	return slowly * p.every
+}
+
+// hurry has the policy polled at once.
+func (p *issuerPolicy) hurry() {
+	select {
+	case p.wake <- struct{}{}:
+	default: // it will be anyway
+	}
+}
+
+// wait sleeps until the next poll and reports whether ctx still goes on.
+func (p *issuerPolicy) wait(ctx context.Context) bool {
+	timer := time.NewTimer(p.pause())
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-p.wake:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 func (p *issuerPolicy) Current() *policy.Document { return p.current.Load() }
@@ -75,7 +114,7 @@ func (p *issuerPolicy) start(ctx context.Context) error {
 
 // run polls until ctx ends. It says once that the issuer is out of reach, and once that it is back.
 func (p *issuerPolicy) run(ctx context.Context) {
-	for sleep(ctx, p.every) {
+	for p.wait(ctx) {
 		before := p.Current()
 		err := p.poll(ctx)
 		switch {
@@ -102,7 +141,7 @@ func (p *issuerPolicy) poll(ctx context.Context) error {
 	if doc.notModified {
 		return nil
 	}
-	next, err := p.verify(ctx, string(doc.body))
+	next, signed, err := p.verify(ctx, string(doc.body))
 	if err != nil {
 		return err
 	}
@@ -112,33 +151,34 @@ func (p *issuerPolicy) poll(ctx context.Context) error {
 	if err := p.usable(next); err != nil {
 		return err
 	}
+	p.watch.heard(signed)
 	p.current.Store(next)
-	p.etag = doc.etag
+	p.etag, p.signed = doc.etag, signed
 	return nil
 }
 
-// verify checks a signed policy: kind, key, issuer, resource, time.
-func (p *issuerPolicy) verify(ctx context.Context, compact string) (*policy.Document, error) {
+// verify checks a signed policy: kind, key, issuer, resource, time. It returns when it was signed, too.
+func (p *issuerPolicy) verify(ctx context.Context, compact string) (*policy.Document, time.Time, error) {
 	s, err := p.keys.verify(ctx, compact, policy.TokenType)
 	if err != nil {
-		return nil, fmt.Errorf("signed policy: %w", err)
+		return nil, time.Time{}, fmt.Errorf("signed policy: %w", err)
 	}
 	var b policy.Bundle
 	if err := json.Unmarshal(s.payload, &b); err != nil {
-		return nil, fmt.Errorf("signed policy: %w", err)
+		return nil, time.Time{}, fmt.Errorf("signed policy: %w", err)
 	}
-	now := p.now()
+	now, signed := p.watch.time(), time.Unix(b.IssuedAt, 0)
 	switch {
 	case b.Issuer != p.issuer:
-		return nil, errors.New("signed policy: comes from another issuer")
+		err = errors.New("signed policy: comes from another issuer")
 	case b.Subject != p.resourceID || b.Policy.Resource.ID != p.resourceID:
-		return nil, errors.New("signed policy: is about another resource")
+		err = errors.New("signed policy: is about another resource")
 	case b.ExpiresAt == 0 || !now.Before(time.Unix(b.ExpiresAt, 0).Add(p.skew)):
-		return nil, errors.New("signed policy: has expired")
-	case now.Add(p.skew).Before(time.Unix(b.IssuedAt, 0)):
-		return nil, errors.New("signed policy: is from the future")
+		err = errors.New("signed policy: has expired")
+	case now.Add(p.skew).Before(signed):
+		err = errors.New("signed policy: is from the future")
 	}
-	return &b.Policy, nil
+	return &b.Policy, signed, err
 }
 
 // sleep waits and reports whether ctx still goes on.

@@ -19,15 +19,15 @@ const (
 
 // report hands every decided call to the observer, once it is known how the request was answered. Who asks for nothing the
 // policy decides about is reported only when refused.
-func (g *Gate) report(ctx context.Context, method string, o outcome, status int) {
+func (g *Gate) report(ctx context.Context, o outcome, status int) {
 	if g.observe == nil || o.identity == nil {
 		return
 	}
 	r := calls.Record{
-		At: g.now(), User: o.identity.User, Organization: o.identity.Organization, Client: o.identity.Client, Host: o.identity.Host,
+		At: g.watch.now(), User: o.identity.User, Organization: o.identity.Organization, Client: o.identity.Client, Host: o.identity.Host,
 		Grant: o.identity.Grant, Proof: o.identity.proof, Scopes: o.identity.Scopes, Revision: o.view.doc.Revision,
 		Sequence: o.now.Feed.Sequence, Silence: int(max(o.now.Silence, 0) / time.Second), Status: status,
-		LatencyUS: (g.steady() - o.began).Microseconds(),
+		LatencyUS: (g.watch.steady() - o.began).Microseconds(),
 	}
 	for _, c := range o.verdict.calls {
 		m := o.body.messages[c.message]
@@ -40,7 +40,7 @@ func (g *Gate) report(ctx context.Context, method string, o outcome, status int)
 		g.observe(ctx, r)
 	}
 	if len(o.verdict.calls) == 0 && o.verdict.refused != "" {
-		r.ID, r.Kind, r.Tool, r.Reason = secret.NewID("call"), calls.KindRequest, requested(method, o.body), o.verdict.refused
+		r.ID, r.Kind, r.Tool, r.Reason = secret.NewID("call"), calls.KindRequest, requested(o.asked.method, o.body), o.verdict.refused
 		g.observe(ctx, r)
 	}
 }

@@ -21,6 +21,7 @@ type asked struct {
 
 // outcome is what was decided about one request.
 type outcome struct {
+	asked    asked
 	view     *view
 	now      policy.Situation
 	began    time.Duration // on the gate's steady clock
@@ -34,24 +35,24 @@ type outcome struct {
 // decideRequest judges a request. Cheap and anonymous checks come first, then who it is, then what is asked for. It touches
 // no network but for the key of a token that is not among those in memory.
 func (g *Gate) decideRequest(ctx context.Context, a asked) outcome {
-	o := outcome{view: g.view(), began: g.steady()}
+	o := outcome{asked: a, view: g.view(), began: g.watch.steady()}
 	o.identity, o.denial = g.authenticate(ctx, a, o.view)
 	if o.denial != nil {
 		return o
 	}
 	var err error
 	o.raw, o.body, err = a.read()
-	o.view, o.now = g.view(), g.situation() // reading may have taken a while
+	o.view, o.now = g.view(), g.feed.Current() // reading may have taken a while
 	o.verdict = judge(o.view, o.body, o.identity, o.now)
 	switch {
 	case o.verdict.refused == policy.ReasonRevoked: // before anything about the body: the client needs a new token anyway
-		o.denial = revoked(a, o.view)
+		o.denial = refused(o, policy.ReasonRevoked)
 	case err != nil:
 		o.denial = g.notUnderstood(ctx, err)
-	case o.verdict.refused == policy.ReasonStopped:
-		o.denial = stoppedSubject(o.body)
+	case o.verdict.refused != "":
+		o.denial = refused(o, o.verdict.refused)
 	default:
-		o.denial = denialOf(a, o)
+		o.denial = denialOf(o)
 	}
 	g.logDenied(ctx, o)
 	return o

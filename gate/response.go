@@ -11,37 +11,47 @@ import (
 const maxListResponse = 16 << 20
 
 // forward hands the request on and sees to what comes back. The calls in it are reported as soon as their answer begins.
-func (g *Gate) forward(w http.ResponseWriter, r *http.Request, next http.Handler, o outcome) {
+func (g *Gate) forward(w http.ResponseWriter, r *http.Request, next http.Handler, o outcome, st *stream) {
 	p := passageFrom(r.Context())
 	if !g.sessions.admits(r.Header.Values(headerSession), p.identity) {
 		writeRPCError(w, http.StatusNotFound, p.message, rpcError{Code: rpcSessionNotFound, Message: "Session not found"})
-		g.report(r.Context(), r.Method, o, http.StatusNotFound)
+		g.report(r.Context(), o, http.StatusNotFound)
 		return
 	}
-	filter := g.filterFor(r.Method, o)
+	filter := g.filterFor(o)
 	if filter != nil {
 		r.Header.Del("Accept-Encoding") // what is compressed cannot be filtered
 	}
-	out := &response{ResponseWriter: w, control: http.NewResponseController(w), filter: filter, message: p.message,
+	out := &response{ResponseWriter: w, stream: st, filter: filter, message: p.message,
 		patience: g.writeTimeout, log: func(err error) {
 			g.log.ErrorContext(r.Context(), "a list could not be filtered and was withheld", "error", err)
 		}}
 	out.started = func(h http.Header) {
 		g.sessions.note(h.Get(headerSession), p.identity)
-		g.report(r.Context(), r.Method, o, out.status)
+		g.report(r.Context(), o, out.status)
 	}
-	_ = out.control.SetReadDeadline(time.Time{}) // the body is read; a stream may last
+	_ = st.control.SetReadDeadline(time.Time{}) // the body is read; a stream may last
 	next.ServeHTTP(out, r)
-	out.finish()
-	if !out.wroteHeader { // the client went away before there was an answer
-		g.report(r.Context(), r.Method, o, 0)
+	reason := st.ended()
+	switch {
+	case out.wroteHeader:
+		out.finish()
+	case reason != "":
+		d := refused(o, reason)
+		d.write(w)
+		g.report(r.Context(), o, d.status)
+	case r.Context().Err() != nil:
+		g.report(r.Context(), o, 0) // the client went away before there was an answer
+	default:
+		out.WriteHeader(http.StatusOK) // as net/http does
+		out.finish()
 	}
 }
 
 // response passes an answer on as it comes: headers made uncacheable, lists filtered, every write with a deadline.
 type response struct {
 	http.ResponseWriter
-	control *http.ResponseController
+	stream  *stream
 	filter  *listFilter
 	started func(http.Header)
 	log     func(error)
@@ -70,6 +80,7 @@ func (w *response) WriteHeader(status int) {
 		return
 	}
 	w.wroteHeader, w.status = true, status
+	w.stream.begin()
 	h := w.Header()
 	w.started(h)
 	guardHeaders(h)
@@ -159,7 +170,10 @@ func (w *response) fail(err error) {
 
 func (w *response) send(p []byte) (int, error) {
 	// A client that stops reading must not hold a connection to the MCP server for ever.
-	_ = w.control.SetWriteDeadline(time.Now().Add(w.patience)) //nolint:forbidigo // deadlines are on the wall clock
+	_ = w.stream.control.SetWriteDeadline(time.Now().Add(w.patience)) //nolint:forbidigo // deadlines are on the wall clock
+	if reason := w.stream.ended(); reason != "" {                     // looked at after the deadline was set, so that none of the two is missed
+		return 0, endedError(reason)
+	}
 	return w.ResponseWriter.Write(p)
 }
 
@@ -174,7 +188,7 @@ func (w *response) FlushError() error {
 	if w.whole != nil {
 		return nil // it goes out in one piece, at the end
 	}
-	return w.control.Flush()
+	return w.stream.control.Flush()
 }
 
 func (w *response) finishEvents() {
@@ -193,7 +207,6 @@ func (w *response) finishEvents() {
 
 // finish sends what was held back.
 func (w *response) finish() {
-	defer func() { _ = w.control.SetWriteDeadline(time.Time{}) }()
 	if w.events != nil {
 		w.finishEvents()
 		return

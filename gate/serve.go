@@ -187,7 +187,9 @@ func withHealth(g *Gate, next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
+		now := g.feed.Current()
 		w.Header().Set("Cache-Control", "no-store")
-		writeJSON(w, http.StatusOK, map[string]any{"status": "ok", "policy_revision": v.doc.Revision})
+		writeJSON(w, http.StatusOK, map[string]any{"status": "ok", "policy_revision": v.doc.Revision,
+			"feed_sequence": now.Feed.Sequence, "silence_seconds": int(max(now.Silence, 0) / time.Second)})
 	})
 }

@@ -34,8 +34,8 @@ type listKinds struct{ tools, prompts, contents bool }
 
 // filterFor returns the filter for an answer that may be a list of what the policy maps; nil when there is nothing to filter,
 // or when the mode is shadow and nothing is stopped.
-func (g *Gate) filterFor(method string, o outcome) *listFilter {
-	v := o.view
+func (g *Gate) filterFor(o outcome) *listFilter {
+	v, method := o.view, o.asked.method
 	if v.shadow && !o.now.Feed.Stopping() {
 		return nil
 	}
@@ -55,7 +55,7 @@ func (g *Gate) filterFor(method string, o outcome) *listFilter {
 	s := o.identity.subject()
 	return &listFilter{kinds: kinds, post: method == http.MethodPost, flag: g.flagTarget, rules: func() rulebook {
 		now := g.view()
-		return rulebook{view: now, subject: s, granted: now.rules.Granted(s.Scopes), now: g.situation()}
+		return rulebook{view: now, subject: s, granted: now.rules.Granted(s.Scopes), now: g.feed.Current()}
 	}}
 }
 

@@ -103,7 +103,7 @@ func filterOf(scopes ...string) *listFilter {
 	}
 	return &listFilter{kinds: listKinds{tools: true}, post: true, flag: func(policy.Target, policy.Reason) {},
 		rules: func() rulebook {
-			return rulebook{view: v, granted: v.rules.Granted(scopes), now: policy.Situation{Feed: noFeed, Silence: -1}}
+			return rulebook{view: v, granted: v.rules.Granted(scopes), now: StaticFeed(nil).Current()}
 		}}
 }
 
@@ -156,8 +156,8 @@ func TestToolsList_BatchIsFiltered(t *testing.T) {
 	}
 }
 
-// stream is a list of tools among other events, in every form the SSE specification allows.
-func stream(end string) (in, want string) {
+// eventStream is a list of tools among other events, in every form the SSE specification allows.
+func eventStream(end string) (in, want string) {
 	lines := func(parts ...string) string { return strings.Join(parts, end) + end + end }
 	before := ": hello" + end + end + lines(
 		"event: message",
@@ -197,7 +197,7 @@ func stream(end string) (in, want string) {
 func TestEvents_OnlyListsOfToolsAreTouched(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]string{"LF": "\n", "CRLF": "\r\n", "CR": "\r"} {
-		in, want := stream(end)
+		in, want := eventStream(end)
 		for size := 1; size <= len(in); size += 1 + size/7 {
 			f := newEventFilter(filterOf("data:read"))
 			var got []byte
@@ -271,7 +271,7 @@ func TestEvents_SizeIsBounded(t *testing.T) {
 // FuzzEvents feeds a stream in pieces: the cuts must not matter, and no list may come out with a tool that is not allowed.
 func FuzzEvents(f *testing.F) {
 	for _, end := range []string{"\n", "\r\n", "\r"} {
-		in, _ := stream(end)
+		in, _ := eventStream(end)
 		f.Add([]byte(in), 7)
 	}
 	f.Add([]byte("data: {\"result\":{\"tools\":[{\"name\":\"delete_data\"}]}}"), 1)
@@ -329,7 +329,7 @@ func eventData(s string) []string {
 func TestToolsList_InEvents(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	in, _ := stream("\n")
+	in, _ := eventStream("\n")
 	w.upstream.answer = listAnswer("text/event-stream", in)
 	// A GET stream replays what was lost.
 	for method, body := range map[string]string{http.MethodPost: listBody, http.MethodGet: ""} {
