@@ -29,6 +29,8 @@ type demoTenant struct {
 	Member       demoSignIn `json:"member"`
 	User         demoSignIn `json:"user"`
 	resourceID   string
+	scope        scope.Scope // of its environment
+	reporting    reporting
 }
 
 type demoSignIn struct {
@@ -63,6 +65,9 @@ func seedDemo(ctx context.Context, a *app.App, home *dataDir, o devOptions, l *d
 	if err := demo.follow(scope.With(ctx, scope.Scope{TenantID: tenantID}), s); err != nil {
 		return demo, fmt.Errorf("demo tenant: %w", err)
 	}
+	if demo.reporting, err = gateCredential(scope.With(ctx, demo.scope), s, home, demo.resourceID); err != nil {
+		return demo, fmt.Errorf("demo tenant: %w", err)
+	}
 	if o.apply != "" {
 		if err := applyFile(ctx, a, o.apply, applyOutput(o), func() bool { return true }); err != nil {
 			return demo, err
@@ -77,7 +82,8 @@ func (d *demoTenant) follow(ctx context.Context, s app.Services) error {
 	if err != nil {
 		return err
 	}
-	ctx = scope.With(ctx, env.Scope())
+	d.scope = env.Scope()
+	ctx = scope.With(ctx, d.scope)
 	if env.Issuer != d.Issuer {
 		err := s.Environments.Update(ctx, tenants.EnvironmentUpdate{
 			Name: env.Name, Kind: env.Kind, Issuer: d.Issuer, Settings: env.Choices, Branding: env.Branding,
@@ -163,10 +169,10 @@ func serveDemoServer(ctx context.Context, ln net.Listener) error {
 }
 
 func serveDemoGate(ctx context.Context, l *devListeners, demo demoTenant, log *slog.Logger, ready func(net.Addr)) error {
-	return gate.Serve(ctx, gate.ServeOptions{Listener: l.mcp, Ready: ready, Options: gate.Options{
+	return serveGate(ctx, gate.ServeOptions{Listener: l.mcp, Ready: ready, Options: gate.Options{
 		Upstream: "http://" + l.upstream.Addr().String() + "/mcp", Issuer: demo.Issuer, ResourceID: demo.resourceID,
 		Logger: log, HTTPClient: loopbackClient(l),
-	}})
+	}}, demo.reporting)
 }
 
 // loopbackClient reaches the issuer on this machine whatever its public URL is: with --url, what stands in front may not be

@@ -11,6 +11,7 @@ import (
 
 func gateCommand() *cobra.Command {
 	var o gate.ServeOptions
+	var r reporting
 	cmd := &cobra.Command{
 		Use:   "gate",
 		Short: "Stand in front of an MCP server and check every call",
@@ -22,9 +23,10 @@ func gateCommand() *cobra.Command {
 			o.Ready = func(addr net.Addr) {
 				o.Logger.InfoContext(cmd.Context(), "gate is ready", "listen", addr.String(), "upstream", o.Upstream)
 			}
-			return gate.Serve(cmd.Context(), o)
+			return serveGate(cmd.Context(), o, r)
 		},
 	}
+	r.flags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.Upstream, "upstream", "", "URL of the MCP server, as this machine reaches it")
 	f.StringVar(&o.Issuer, "issuer", "", "issuer URL of the environment, from the dashboard")
