@@ -87,7 +87,7 @@ func New(ctx context.Context, d Deps) (*App, error) {
 		DB: database, Now: d.Now, Logger: d.Logger,
 		Environments: tenants.NewEnvironments(shared), Resources: tenants.NewResources(shared),
 		Users: directory.NewUsers(shared), Keys: a.keys, Clients: a.clients, Documents: documents, RateLimit: d.Config.RateLimit,
-		Attempts: a.attempts, Calls: calllog.New(shared),
+		Attempts: a.attempts, Calls: calllog.New(shared), FeedSeats: d.Config.FeedConnections,
 	})
 	if a.handler, err = a.routes(d.Storybook); err != nil {
 		a.Close()
@@ -130,11 +130,12 @@ func (a *App) CheckDatabase(ctx context.Context) error {
 // Watch follows what other nodes do until ctx ends: changes, which drop cached snapshots, and shared rate limits.
 func (a *App) Watch(ctx context.Context) {
 	go a.oauth.Run(ctx)
-	a.db.Listen(ctx, a.oauth.Issuers().Invalidate)
+	a.db.Listen(ctx, a.oauth.Changed)
 }
 
-// Close writes what is left of the attempt log and releases the database.
+// Close ends streams, writes what is left of the attempt log and releases the database.
 func (a *App) Close() {
+	a.oauth.Close()
 	a.attempts.Close()
 	a.db.Close()
 }

@@ -22,13 +22,14 @@ const (
 )
 
 // Run serves on ln and does the regular work until ctx ends. Then it says on /readyz that it is going, serves on for the
-// configured delay so that a load balancer can notice, and lets requests under way finish.
+// configured delay so that a load balancer can notice, ends streams, and lets requests under way finish.
 func (a *App) Run(ctx context.Context, ln net.Listener) error {
 	server := &http.Server{
 		Handler: a.goingAway(a.handler), ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
 		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelInfo),
 	}
+	server.RegisterOnShutdown(a.oauth.EndStreams) // they would never end by themselves
 	var background sync.WaitGroup
 	defer background.Wait()
 	// Jobs stop first. Changes are followed to the end: requests under way must not act on what is no longer true.

@@ -20,7 +20,7 @@ func allowAnyOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 func preflight(c echo.Context) error {
 	h := c.Response().Header()
 	h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS")
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, If-None-Match, MCP-Protocol-Version")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, If-None-Match, Last-Event-ID, MCP-Protocol-Version")
 	h.Set("Access-Control-Max-Age", "86400")
 	return c.NoContent(http.StatusNoContent)
 }

@@ -28,6 +28,7 @@ const (
 	pathLogo        = "/clients/logo"
 	pathPolicy      = "/resources/:id/policy"
 	pathCalls       = "/resources/:id/calls"
+	pathRevocations = "/resources/:id/revocations"
 	pathMetadata    = "/.well-known/oauth-authorization-server"
 	pathOpenID      = "/.well-known/openid-configuration"
 )

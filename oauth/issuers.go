@@ -188,7 +188,7 @@ func (s *Issuers) load(ctx context.Context, issuerURL string) (*Issuer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load credentials of MCP servers: %w", err)
 	}
-	set, err := keys.NewSet(all, typeAccessToken, typeIDToken, typePolicy)
+	set, err := keys.NewSet(all, typeAccessToken, typeIDToken, typePolicy, typeRevocations)
 	if err != nil {
 		return nil, fmt.Errorf("issuer %s: %w", issuerURL, err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/ostiary/ostiary/app/scope"
 	"github.com/ostiary/ostiary/oauth/attemptlog"
 	"github.com/ostiary/ostiary/oauth/clients"
+	"github.com/ostiary/ostiary/oauth/feed"
 	"github.com/ostiary/ostiary/oauth/keys"
 	"github.com/ostiary/ostiary/oauth/ratelimit"
 	"github.com/ostiary/ostiary/tenants"
@@ -33,6 +34,7 @@ type Deps struct {
 	Documents    *clients.Documents
 	Attempts     *attemptlog.Log
 	Calls        *calllog.Log
+	FeedSeats    int // streams and waiting requests of MCP servers that this node holds; 0 means feed.DefaultSeats
 	RateLimit    int // token requests per minute of one client, grant type and address; 0 switches limits off
 }
 
@@ -47,6 +49,7 @@ type Module struct {
 	log     *slog.Logger
 	origins *http.CrossOriginProtection
 
+	feeds     *feed.Feeds
 	attempts  *attemptlog.Log
 	calls     *calllog.Log
 	reports   *inFlight
@@ -58,19 +61,32 @@ type Module struct {
 // New returns the authorization server.
 func New(d Deps) *Module {
 	s := &store{db: d.DB, now: d.Now}
+	issuers := &Issuers{
+		environments: d.Environments, resources: d.Resources, keys: d.Keys, clients: d.Clients, documents: d.Documents,
+		now: d.Now, log: d.Logger, byURL: map[string]*cachedIssuer{},
+	}
 	return &Module{
-		issuers: &Issuers{
-			environments: d.Environments, resources: d.Resources, keys: d.Keys, clients: d.Clients, documents: d.Documents,
-			now: d.Now, log: d.Logger, byURL: map[string]*cachedIssuer{},
-		},
-		engine: newEngine(s, d.Now), store: s, users: d.Users, clients: d.Clients, now: d.Now, log: d.Logger,
+		issuers: issuers,
+		feeds:   feed.New(feed.Deps{DB: d.DB, Issuers: issuers, Now: d.Now, Logger: d.Logger, Seats: d.FeedSeats}),
+		engine:  newEngine(s, d.Now), store: s, users: d.Users, clients: d.Clients, now: d.Now, log: d.Logger,
 		origins: http.NewCrossOriginProtection(), attempts: d.Attempts, calls: d.Calls, reports: newInFlight(),
 		limits: ratelimit.New(ratelimit.Deps{DB: d.DB, Now: d.Now, Logger: d.Logger}), rateLimit: d.RateLimit,
 	}
 }
 
-// Issuers returns the snapshots, for invalidation.
-func (m *Module) Issuers() *Issuers { return m.issuers }
+// Changed takes up a change that some node made. What only MCP servers hear of leaves the snapshots alone.
+func (m *Module) Changed(change db.Change) {
+	if !change.Feed {
+		m.issuers.Invalidate(change)
+	}
+	m.feeds.Changed(change)
+}
+
+// EndStreams answers everybody who waits and ends every stream, so that this node can stop.
+func (m *Module) EndStreams() { m.feeds.EndStreams() }
+
+// Close ends what goes on in the background. The database is closed after it.
+func (m *Module) Close() { m.feeds.Close() }
 
 // Run shares rate limits with the other nodes until ctx ends.
 func (m *Module) Run(ctx context.Context) { m.limits.Run(ctx) }
@@ -89,6 +105,9 @@ func (m *Module) Register(e *echo.Echo) {
 		d, ok := i.policies[c.Param("id")]
 		return d, ok
 	})
+	open.GET(pathRevocations, m.showRevocations)
+	open.HEAD(pathRevocations, m.showRevocations)
+	open.OPTIONS(pathRevocations, preflight)
 	for path, handler := range map[string]echo.HandlerFunc{
 		pathToken: m.createToken, pathRegister: m.createClient, pathRevoke: m.revokeToken,
 		pathIntrospect: m.introspect, pathUserinfo: m.showUserinfo,

@@ -15,6 +15,7 @@ import (
 const (
 	typeAccessToken = "at+jwt" // RFC 9068 §2.1
 	typePolicy      = policy.TokenType
+	typeRevocations = policy.FeedType
 )
 
 // accessClaims is an access token (RFC 9068 §2.2) with the grant and organization it belongs to.

@@ -27,7 +27,8 @@ type Config struct {
 	PreviousMasterKeys []string   `env:"PREVIOUS_MASTER_KEYS"`                              // still open what they sealed
 	TrustedProxies     []string   `env:"TRUSTED_PROXIES"`                                   // CIDRs whose X-Forwarded-For is believed
 	LogLevel           slog.Level `env:"LOG_LEVEL" envDefault:"info"`
-	RateLimit          int        `env:"RATE_LIMIT" envDefault:"6000"` // token requests per minute of one client, grant type and address; 0: none
+	RateLimit          int        `env:"RATE_LIMIT" envDefault:"6000"`        // token requests per minute of one client, grant type and address; 0: none
+	FeedConnections    int        `env:"FEED_CONNECTIONS" envDefault:"25000"` // streams and waiting requests of MCP servers at one node
 	DatabaseMaxConns   int32      `env:"DATABASE_MAX_CONNS" envDefault:"20"`
 
 	// DrainDelay is how long a node that is told to stop goes on serving while /readyz says no: longer than a load balancer
@@ -105,6 +106,9 @@ func (c Config) validate() []error {
 	}
 	if _, err := c.Proxies(); err != nil {
 		problems = append(problems, err)
+	}
+	if c.FeedConnections < 0 {
+		problems = append(problems, errors.New("OSTIARY_FEED_CONNECTIONS: must be a number of connections"))
 	}
 	if c.DrainDelay < 0 || c.DrainDelay > maxDrainDelay {
 		problems = append(problems, fmt.Errorf("OSTIARY_DRAIN_DELAY: must be between 0s and %s", maxDrainDelay))

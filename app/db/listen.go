@@ -7,10 +7,12 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 const (
 	notifyChannel = "ostiary_environment"
+	feedChannel   = "ostiary_feed" // the schema's triggers notify it
 
 	listenRetry   = time.Second
 	listenCheck   = 30 * time.Second // how long silence is believed
@@ -21,11 +23,12 @@ const (
 type Change struct {
 	TenantID      string
 	EnvironmentID string
+	Feed          bool // only what its MCP servers hear changed: revocations, stops, a published policy
 }
 
-// Listen calls fn for each committed Notify of any node until ctx ends. It reconnects by itself; after each (re)connection
-// fn gets a zero Change, since notifications sent meanwhile are lost. A connection that died without a word is found out by
-// asking it now and then.
+// Listen calls fn for each committed Notify of any node, and for what the schema's triggers tell, until ctx ends. It
+// reconnects by itself; after each (re)connection fn gets a zero Change, since notifications sent meanwhile are lost. A
+// connection that died without a word is found out by asking it now and then.
 func (d *DB) Listen(ctx context.Context, fn func(Change)) {
 	for ctx.Err() == nil {
 		if err := d.listenOnce(ctx, fn); err != nil && ctx.Err() == nil {
@@ -50,7 +53,7 @@ func (d *DB) listenOnce(ctx context.Context, fn func(Change)) error {
 		_ = conn.Close(closing) // it is going away whatever Close says
 	}()
 	if err := within(ctx, listenTimeout, func(ctx context.Context) error {
-		_, err := conn.Exec(ctx, "listen "+notifyChannel)
+		_, err := conn.Exec(ctx, "listen "+notifyChannel+"; listen "+feedChannel)
 		return err
 	}); err != nil {
 		return err
@@ -68,17 +71,16 @@ func (d *DB) listenOnce(ctx context.Context, fn func(Change)) error {
 // nextChange waits for a notification and asks whether the connection lives when none comes.
 func (d *DB) nextChange(ctx context.Context, conn *pgx.Conn) (Change, error) {
 	for {
-		var payload string
+		var change Change
 		err := within(ctx, d.listenCheck, func(ctx context.Context) error {
 			n, err := conn.WaitForNotification(ctx)
 			if err == nil {
-				payload = n.Payload
+				change = changeOf(n)
 			}
 			return err
 		})
 		if err == nil {
-			tenant, environment, _ := strings.Cut(payload, " ")
-			return Change{TenantID: tenant, EnvironmentID: environment}, nil
+			return change, nil
 		}
 		if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) || conn.IsClosed() {
 			return Change{}, err
@@ -87,6 +89,11 @@ func (d *DB) nextChange(ctx context.Context, conn *pgx.Conn) (Change, error) {
 			return Change{}, err
 		}
 	}
+}
+
+func changeOf(n *pgconn.Notification) Change {
+	tenant, environment, _ := strings.Cut(n.Payload, " ")
+	return Change{TenantID: tenant, EnvironmentID: environment, Feed: n.Channel == feedChannel}
 }
 
 func within(ctx context.Context, limit time.Duration, do func(context.Context) error) error {

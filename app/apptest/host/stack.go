@@ -63,6 +63,7 @@ type options struct {
 
 	form     IssuerForm
 	nodes    int
+	feeds    int
 	drain    time.Duration
 	database *apptest.DB
 }
@@ -89,6 +90,9 @@ func WithIssuers(f IssuerForm) Option { return func(o *options) { o.form = f } }
 
 // WithNodes sets how many nodes serve, behind a round-robin proxy when there are several.
 func WithNodes(n int) Option { return func(o *options) { o.nodes = n } }
+
+// WithFeedConnections bounds the streams and waiting requests of MCP servers at one node.
+func WithFeedConnections(n int) Option { return func(o *options) { o.feeds = n } }
 
 // WithDrainDelay sets how long a node that stops goes on serving; the proxy then looks at /readyz all the time.
 func WithDrainDelay(d time.Duration) Option { return func(o *options) { o.drain = d } }
@@ -135,7 +139,7 @@ func New(t testing.TB, opts ...Option) *Stack {
 	key := secret.Bytes(secret.KeySize)
 	s.Config = config.Config{
 		URL: s.URL, IssuerPattern: "{url}/i/{environment}", DatabaseURL: s.Cable.URL, DrainDelay: o.drain,
-		MasterKey: base64.StdEncoding.EncodeToString(key), DatabaseMaxConns: 16, RateLimit: o.rate,
+		MasterKey: base64.StdEncoding.EncodeToString(key), DatabaseMaxConns: 16, RateLimit: o.rate, FeedConnections: o.feeds,
 	}
 	issuer := s.Config.Issuer
 	switch o.form {
