@@ -145,9 +145,9 @@ def insufficient_in_result(id: str, challenge: Challenge) -> Answer:
 # What reaches people, and models that act for them.
 _NAMES = {TOOL: "tool", PROMPT: "prompt", CONTENT: "resource"}
 _BATCH = (BATCH_REFUSED, "The batch was not carried out")
-_STOPPED_TARGET = (STOPPED, "This is stopped by an administrator. Do not try again until it is allowed.")
-_STOPPED_ACCESS = (STOPPED, "Access is stopped by an administrator. Do not try again until it is allowed.")
-_SILENT = "This cannot be allowed right now, because the permissions have not been confirmed for too long"
+STOPPED_TARGET = (STOPPED, "This is stopped by an administrator. Do not try again until it is allowed.")
+STOPPED_ACCESS = (STOPPED, "Access is stopped by an administrator. Do not try again until it is allowed.")
+SILENT = "This cannot be allowed right now, because the permissions have not been confirmed for too long"
 
 Problem = tuple[int, str]
 
@@ -157,9 +157,9 @@ def unknown(kind: str, name: str) -> Problem:
     return INVALID_PARAMS, f"Unknown {_NAMES.get(kind, kind)}: {name[:SHOWN_NAME]}"
 
 
-def stopped_target() -> Problem:
-    """Return the error for a stopped tool."""
-    return _STOPPED_TARGET
+def asking_for(scopes: tuple[str, ...]) -> str:
+    """Say which permissions a call needs."""
+    return "This call needs the permission " + ", ".join(scopes)
 
 
 def hopeless(body: Body, problems: dict[int, Problem]) -> Answer:
@@ -172,9 +172,9 @@ def hopeless(body: Body, problems: dict[int, Problem]) -> Answer:
 
 def access_stopped(body: Body | None) -> Answer:
     """Answer everyone a stop is about: an error of the call, never a bare 403 where a call waits (hosts ask again)."""
-    answers = [_rpc(m.id, *_STOPPED_ACCESS) for m in body.messages if m.kind == REQUEST] if body else []
+    answers = [_rpc(m.id, *STOPPED_ACCESS) for m in body.messages if m.kind == REQUEST] if body else []
     if not body or not answers:
-        return oauth_error(403, "access_stopped", _STOPPED_ACCESS[1])
+        return oauth_error(403, "access_stopped", STOPPED_ACCESS[1])
     return _answered(body, answers)
 
 
@@ -184,7 +184,7 @@ def _answered(body: Body, answers: list[str]) -> Answer:
 
 def out_of_contact(body: Body) -> Answer:
     """Answer 503: the issuer has been silent for too long for a call of this risk."""
-    return rpc_error(503, body.id, OUT_OF_CONTACT, _SILENT, (b"retry-after", b"30"))
+    return rpc_error(503, body.id, OUT_OF_CONTACT, SILENT, (b"retry-after", b"30"))
 
 
 def method_not_allowed(allow: str) -> Answer:

@@ -76,7 +76,7 @@ def _denial(verdict: Verdict, body: Body, grant: Grant, metadata_url: str) -> An
     if not denied:
         return None
     problems = {
-        c.message: answers.stopped_target() if c.decision.reason == STOPPED else answers.unknown(c.kind, c.name)
+        c.message: answers.STOPPED_TARGET if c.decision.reason == STOPPED else answers.unknown(c.kind, c.name)
         for c in reversed(denied)
         if c.decision.reason not in (INSUFFICIENT_SCOPE, OUT_OF_CONTACT)
     }
@@ -89,8 +89,7 @@ def _denial(verdict: Verdict, body: Body, grant: Grant, metadata_url: str) -> An
 
 def _ask_for_more(body: Body, denied: Sequence[Decided], grant: Grant, metadata_url: str) -> Answer:
     required = tuple(dict.fromkeys(scope for c in denied for scope in c.decision.required))
-    description = "This call needs the permission " + ", ".join(required)
-    challenge = Challenge(metadata_url, required, INSUFFICIENT_SCOPE, description)
+    challenge = Challenge(metadata_url, required, INSUFFICIENT_SCOPE, answers.asking_for(required))
     if grant.host == CHATGPT and body.id is not None and denied[0].kind == TOOL:
         return answers.insufficient_in_result(body.id, challenge)
     return answers.insufficient(body, challenge)

@@ -141,30 +141,35 @@ def _request(o: dict[str, Any], id: str | None) -> Message:
     method = o["method"]
     if type(method) is not str or not _METHOD.fullmatch(method) or _disguised(method):
         raise Refusal("the method is not an MCP method")
-    decided = method in _DECIDED
     params = o.get("params")
-    if "params" in o and type(params) is not dict and (params is not None or decided):
+    if "params" in o and type(params) is not dict and (params is not None or method in _DECIDED):
         raise Refusal("the params are not an object")
-    if not decided:
-        return Message(kind, method, id)
     params = params if type(params) is dict else {}
-    if method == COMPLETE:
-        return Message(kind, method, id, targets=_completed(params))
-    if method == LISTEN:
-        return Message(kind, method, id, targets=_subscribed(params))
-    target_kind, key = _TARGETS[method]
-    name = _text(_member(params, key))
-    if not name:
-        raise Refusal(f"{method} needs params.{key}", INVALID_PARAMS)
     arguments = params.get("arguments")
+    targets = targets_of(method, params)
     return Message(
         kind,
         method,
         id,
-        name if method in NAMED else "",
-        ((target_kind, name),),
+        targets[0][1] if method in NAMED else "",
+        targets,
         arguments if type(arguments) is dict else {},
     )
+
+
+def targets_of(method: str, params: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Return kind and name of everything a message asks for that the policy decides about. Raises Refusal."""
+    if method == COMPLETE:
+        return _completed(params)
+    if method == LISTEN:
+        return _subscribed(params)
+    if method not in _TARGETS:
+        return ()
+    kind, key = _TARGETS[method]
+    name = _text(_member(params, key))
+    if not name:
+        raise Refusal(f"{method} needs params.{key}", INVALID_PARAMS)
+    return ((kind, name),)
 
 
 def _completed(params: dict[str, Any]) -> tuple[tuple[str, str], ...]:

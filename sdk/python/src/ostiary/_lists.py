@@ -16,7 +16,7 @@ MAX_EVENT = 16 << 20
 MAX_LIST = 16 << 20
 
 # Member of a result -> what its elements are, and which member names them.
-_LISTS = {
+IN_RESULTS = {
     "tools": (TOOL, "name"),
     "prompts": (PROMPT, "name"),
     "resources": (CONTENT, "uri"),
@@ -72,7 +72,7 @@ def _message(value: dict[str, Any], text: str, at: int, rule: ListFilter, edits:
     result = value.get("result")
     if type(result) is not dict:
         return
-    lists = {name: of for name, of in _LISTS.items() if of[0] in rule.kinds and type(result.get(name)) is list}
+    lists = {name: of for name, of in IN_RESULTS.items() if of[0] in rule.kinds and type(result.get(name)) is list}
     if not lists:
         return
     start = next(start for key, start, _ in _members(text, at) if key == "result")

@@ -69,7 +69,7 @@ class Ostiary:
         self._identifier, self._skew, self._poll_every = identifier, skew, poll_every
         self._http_client, self.now = http_client, now
         self._lock = threading.Lock()
-        self._closed = False
+        self._closed, self._users = False, 0
         self._build()
 
     def _build(self) -> None:
@@ -86,8 +86,12 @@ class Ostiary:
         self._pid = os.getpid()
 
     def start(self) -> None:
-        """Begin to follow the issuer in the background; once is enough. A request does it where nothing else did."""
+        """Begin to follow the issuer in the background. Each start needs its close; requests start by themselves."""
+        self._begin(1)
+
+    def _begin(self, users: int) -> None:
         with self._lock:
+            self._users += users
             self._closed = False
             if self._pid != os.getpid():  # threads and connections stayed behind in the parent
                 self._build()
@@ -99,11 +103,14 @@ class Ostiary:
     def ensure_started(self) -> None:
         """Start unless that was done, in this process, or somebody closed it."""
         if (self._follower is None and not self._closed) or self._pid != os.getpid():
-            self.start()
+            self._begin(0)
 
     def close(self) -> None:
-        """Stop following the issuer. What is held stays in force until it is too old."""
+        """Stop following the issuer, with the last who started it. What is held stays in force until it is too old."""
         with self._lock:
+            self._users = max(0, self._users - 1)
+            if self._users:
+                return
             follower, self._follower, self._closed = self._follower, None, True
         if follower is not None:
             follower.stop()
