@@ -121,6 +121,7 @@ func (h *codeGrant) PopulateTokenEndpointResponse(ctx context.Context, r fosite.
 	g := grant{
 		ID: code.GrantID, UserID: code.UserID, ClientID: code.ClientID, ResourceID: code.ResourceID, OrgID: code.OrgID,
 		Scopes: code.Scopes, AuthTime: code.AuthTime, EndsAt: code.GrantEndsAt,
+		Host: i.hosts.HostOf(session.client, code.RedirectURI),
 	}
 	generation := 0
 	if session.client.Allows(clients.GrantRefreshToken) {

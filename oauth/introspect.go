@@ -26,6 +26,7 @@ type introspection struct {
 	ID        string `json:"jti,omitempty"`
 	GrantID   string `json:"grant_id,omitempty"`
 	OrgID     string `json:"org_id,omitempty"`
+	Host      string `json:"host,omitempty"`
 	AuthTime  int64  `json:"auth_time,omitempty"`
 }
 
@@ -85,7 +86,8 @@ func (m *Module) describeToken(ctx context.Context, i *Issuer, resourceID, token
 	return introspection{
 		Active: true, Scope: strings.Join(scopes, " "), ClientID: claims.ClientID, TokenType: "Bearer",
 		ExpiresAt: claims.ExpiresAt, IssuedAt: claims.IssuedAt, Subject: claims.Subject, Audience: claims.Audience,
-		Issuer: claims.Issuer, ID: claims.ID, GrantID: claims.GrantID, OrgID: claims.OrgID, AuthTime: claims.AuthTime,
+		Issuer: claims.Issuer, ID: claims.ID, GrantID: claims.GrantID, OrgID: claims.OrgID, Host: claims.Host,
+		AuthTime: claims.AuthTime,
 	}, nil
 }
 

@@ -56,7 +56,10 @@ func (i *Issuer) machineIssuance(client *clients.Client, target, requested strin
 		return issuance{}, badRequest(codeInvalidScope, "Nothing of what was asked for is allowed.")
 	}
 	return issuance{
-		grant:    grant{ID: machine.GrantID, ClientID: client.ID, ResourceID: machine.ResourceID, Scopes: machine.Scopes},
+		grant: grant{
+			ID: machine.GrantID, ClientID: client.ID, ResourceID: machine.ResourceID, Scopes: machine.Scopes,
+			Host: i.hosts.HostOf(client, ""),
+		},
 		resource: resource, scopes: scopes,
 	}, nil
 }

@@ -91,7 +91,7 @@ func (s *Issuers) FeedIssuer(ctx context.Context, issuerURL string) (feed.Issuer
 		revisions[r.ID()] = r.Revision
 	}
 	return feed.Issuer{
-		URL: i.URL, Scope: i.Scope, Keys: i.Keys, Lifetime: i.Settings.AccessTokenLifetime, Revisions: revisions,
+		URL: i.URL, Scope: i.Scope, Keys: i.Keys, Lifetime: i.Env.LongestToken(s.now()), Revisions: revisions,
 	}, nil
 }
 

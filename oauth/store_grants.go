@@ -17,9 +17,9 @@ import (
 // Redeeming a code inserts its grant. The primary key makes the code single-use; the consent and the user are checked in
 // the same statement, so what was withdrawn between the two requests is never granted.
 const redeemCode = `insert into grants (tenant_id, environment_id, id, user_id, client_id, resource_id, organization_id, consent_id,
-  scopes, auth_time, created_at, expires_at, generation, refresh_expires_at, last_used_at)
+  scopes, auth_time, created_at, expires_at, generation, refresh_expires_at, last_used_at, host)
 select c.tenant_id, c.environment_id, $3, c.user_id, c.client_id, c.resource_id, c.organization_id, c.id,
-  $5, $6, $7, $8, $9, $10, $7
+  $5, $6, $7, $8, $9, $10, $7, $14
 from consents c
 join users u on u.tenant_id = c.tenant_id and u.environment_id = c.environment_id and u.id = c.user_id
 where c.tenant_id = $1 and c.environment_id = $2 and c.id = $4 and c.revoked_at is null and u.disabled_at is null
@@ -40,7 +40,7 @@ func (s *store) redeem(ctx context.Context, i *Issuer, g *grant, consentID strin
 	var made bool
 	err := s.db.Pipe(ctx, func(b *pgx.Batch) {
 		b.Queue(redeemCode, i.Scope.TenantID, i.Scope.EnvironmentID, g.ID, consentID, g.Scopes, g.AuthTime, now, g.EndsAt,
-			generation, idle, g.UserID, g.ClientID, g.ResourceID).Exec(affected(&made))
+			generation, idle, g.UserID, g.ClientID, g.ResourceID, g.Host).Exec(affected(&made))
 		if !slices.Contains(g.Scopes, scopeOpenID) {
 			return
 		}
@@ -93,7 +93,7 @@ from users u
 where g.tenant_id = $1 and g.environment_id = $2 and g.id = $3 and g.generation = $4 and g.client_id = $8
   and g.revoked_at is null and g.expires_at > $5 and g.refresh_expires_at > $5 and ($9 = '' or g.resource_id = $9)
   and u.tenant_id = g.tenant_id and u.environment_id = g.environment_id and u.id = g.user_id and u.disabled_at is null
-returning g.user_id, g.client_id, g.resource_id, coalesce(g.organization_id, ''), g.scopes, g.auth_time, g.expires_at,
+returning g.user_id, g.client_id, g.resource_id, coalesce(g.organization_id, ''), g.host, g.scopes, g.auth_time, g.expires_at,
   u.email, u.email_verified, u.name`
 
 func (s *store) rotateRefresh(ctx context.Context, i *Issuer, req refreshRequest, clientID string, now time.Time) (grant, bool, error) {
@@ -104,7 +104,7 @@ func (s *store) rotateRefresh(ctx context.Context, i *Issuer, req refreshRequest
 			now.Add(i.Settings.RefreshIdle), clientID, req.resourceID).Query(func(rows pgx.Rows) error {
 			for rows.Next() {
 				rotated = true
-				if err := rows.Scan(&g.UserID, &g.ClientID, &g.ResourceID, &g.OrgID, &g.Scopes, &g.AuthTime, &g.EndsAt,
+				if err := rows.Scan(&g.UserID, &g.ClientID, &g.ResourceID, &g.OrgID, &g.Host, &g.Scopes, &g.AuthTime, &g.EndsAt,
 					&g.who.Email, &g.who.EmailVerified, &g.who.Name); err != nil {
 					return err
 				}
@@ -119,8 +119,8 @@ func (s *store) rotateRefresh(ctx context.Context, i *Issuer, req refreshRequest
 }
 
 // A disabled user's grant reads as revoked.
-const loadRefresh = `select g.user_id, g.client_id, g.resource_id, coalesce(g.organization_id, ''), g.scopes, g.auth_time, g.expires_at,
-  g.generation, g.rotated_at, g.graced, g.recovered, g.recoveries, coalesce(g.revoked_at, u.disabled_at), g.refresh_expires_at,
+const loadRefresh = `select g.user_id, g.client_id, g.resource_id, coalesce(g.organization_id, ''), g.host, g.scopes, g.auth_time,
+  g.expires_at, g.generation, g.rotated_at, g.graced, g.recovered, g.recoveries, coalesce(g.revoked_at, u.disabled_at), g.refresh_expires_at,
   u.email, u.email_verified, u.name
 from grants g
 join users u on u.tenant_id = g.tenant_id and u.environment_id = g.environment_id and u.id = g.user_id
@@ -135,7 +135,7 @@ func (s *store) loadRefresh(ctx context.Context, i *Issuer, grantID, clientID st
 		b.Queue(loadRefresh, i.Scope.TenantID, i.Scope.EnvironmentID, grantID, clientID).Query(func(rows pgx.Rows) error {
 			for rows.Next() {
 				found = true
-				err := rows.Scan(&g.UserID, &g.ClientID, &g.ResourceID, &g.OrgID, &g.Scopes, &g.AuthTime, &g.EndsAt,
+				err := rows.Scan(&g.UserID, &g.ClientID, &g.ResourceID, &g.OrgID, &g.Host, &g.Scopes, &g.AuthTime, &g.EndsAt,
 					&st.Generation, &st.RotatedAt, &st.Graced, &st.Recovered, &st.Recoveries, &st.RevokedAt, &st.IdleEndsAt,
 					&g.who.Email, &g.who.EmailVerified, &g.who.Name)
 				if err != nil {

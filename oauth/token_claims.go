@@ -30,6 +30,7 @@ type accessClaims struct {
 	Scope     string `json:"scope"`
 	GrantID   string `json:"grant_id"`
 	OrgID     string `json:"org_id,omitempty"`
+	Host      string `json:"host,omitempty"` // what was checked about the client, see clients.Hosts.HostOf
 	AuthTime  int64  `json:"auth_time,omitempty"`
 }
 
@@ -40,6 +41,7 @@ type grant struct {
 	ClientID   string
 	ResourceID string
 	OrgID      string
+	Host       string
 	Scopes     []string
 	AuthTime   time.Time
 	EndsAt     time.Time
@@ -59,6 +61,7 @@ func (i *Issuer) accessToken(g grant, r *Resource, scopes []string, now time.Tim
 	claims := accessClaims{
 		Issuer: i.URL, Subject: g.subject(), Audience: r.Identifier(), ExpiresAt: now.Add(lifetime).Unix(), IssuedAt: now.Unix(),
 		ID: secret.NewID("tok"), ClientID: g.ClientID, Scope: strings.Join(scopes, " "), GrantID: g.ID, OrgID: g.OrgID,
+		Host: g.Host,
 	}
 	if !g.AuthTime.IsZero() {
 		claims.AuthTime = g.AuthTime.Unix()

@@ -33,6 +33,36 @@ type Environment struct {
 	Branding   Branding
 	CreatedAt  time.Time
 	UpdatedAt  time.Time
+
+	longer longerTokens
+}
+
+// longerTokens remembers that tokens lived longer before somebody shortened their life, until the last of them is gone.
+type longerTokens struct {
+	lifetime time.Duration
+	until    *time.Time
+}
+
+// takeUp is how long a node may go on with what was before a change.
+const takeUp = 5 * time.Minute
+
+// LongestToken is how long an access token that exists now can live, counted from its issue: what it rests on is listed as
+// ended for that long.
+func (e *Environment) LongestToken(now time.Time) time.Duration {
+	if e.longer.until == nil || !now.Before(*e.longer.until) {
+		return e.Settings.AccessTokenLifetime
+	}
+	return max(e.Settings.AccessTokenLifetime, e.longer.lifetime)
+}
+
+// after returns what to remember when tokens live for next from now on.
+func (e *Environment) after(next time.Duration, now time.Time) longerTokens {
+	if next >= e.Settings.AccessTokenLifetime {
+		return e.longer
+	}
+	longest := e.LongestToken(now)
+	until := now.Add(longest + takeUp)
+	return longerTokens{lifetime: longest, until: &until}
 }
 
 // Scope returns the scope of this environment.

@@ -157,7 +157,7 @@ func (s *Environments) update(ctx context.Context, sc scope.Scope, u Environment
 	if reflect.DeepEqual(u, EnvironmentUpdate{was.Name, was.Kind, was.Issuer, was.Choices, was.Branding}) {
 		return nil
 	}
-	if err := s.updateEnvironment(ctx, sc, was.Issuer, u, s.now()); err != nil {
+	if err := s.updateEnvironment(ctx, sc, was, u, s.now()); err != nil {
 		return err
 	}
 	detail := map[string]any{"name": u.Name}

@@ -22,6 +22,9 @@ type environmentRow struct {
 	Branding     Branding       `gorm:"serializer:json"`
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
+
+	TokenLifetimeBefore      int
+	TokenLifetimeBeforeUntil *time.Time
 }
 
 func (environmentRow) TableName() string { return "environments" }
@@ -31,6 +34,7 @@ func (r environmentRow) environment(tenantName string) *Environment {
 		TenantID: r.TenantID, TenantName: tenantName, ID: r.ID, Slug: r.Slug, Name: r.Name, Kind: Kind(r.Kind),
 		Issuer: r.Issuer, Choices: r.Settings, Settings: r.Settings.WithDefaults(), Branding: r.Branding,
 		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+		longer: longerTokens{lifetime: time.Duration(r.TokenLifetimeBefore) * time.Second, until: r.TokenLifetimeBeforeUntil},
 	}
 }
 
@@ -98,15 +102,18 @@ func (s *Environments) listEnvironments(ctx context.Context, sc scope.Scope) ([]
 }
 
 func (s *Environments) updateEnvironment(
-	ctx context.Context, sc scope.Scope, issuerBefore string, u EnvironmentUpdate, at time.Time,
+	ctx context.Context, sc scope.Scope, was *Environment, u EnvironmentUpdate, at time.Time,
 ) error {
+	longer := was.after(u.Settings.WithDefaults().AccessTokenLifetime, at)
 	return s.tx(ctx, func(tx *gorm.DB) error {
 		row := environmentRow{
 			Name: u.Name, Kind: string(u.Kind), Issuer: u.Issuer, Settings: u.Settings, Branding: u.Branding, UpdatedAt: at,
+			TokenLifetimeBefore: int(longer.lifetime / time.Second), TokenLifetimeBeforeUntil: longer.until,
 		}
 		err := tx.Model(&environmentRow{}).Where("tenant_id = ? and id = ?", sc.TenantID, sc.EnvironmentID).
-			Select("name", "kind", "issuer", "settings", "branding", "updated_at").Updates(&row).Error
-		if err != nil || issuerBefore == u.Issuer {
+			Select("name", "kind", "issuer", "settings", "branding", "updated_at", "token_lifetime_before", "token_lifetime_before_until").
+			Updates(&row).Error
+		if err != nil || was.Issuer == u.Issuer {
 			return err
 		}
 		err = tx.Exec(`delete from issuers where tenant_id = ? and environment_id = ?`, sc.TenantID, sc.EnvironmentID).Error

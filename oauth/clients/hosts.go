@@ -65,6 +65,29 @@ func (h *Hosts) host(at int, ok bool) (Host, bool) {
 	return h.all[at], true
 }
 
+// HostOf returns what tokens call the host of a client that got its answer at redirectURI, empty when nothing could be checked:
+// the id of a known host that the metadata document or the https redirect URI belongs to, else the host name of the document.
+// A client that a tenant named is called by its id, unless its answers go to a known host.
+func (h *Hosts) HostOf(c *Client, redirectURI string) string {
+	if c.Document != nil {
+		if known, ok := h.ByDocument(c.ID); ok {
+			return known.ID
+		}
+		return c.Document.Host
+	}
+	if ParseRedirect(redirectURI).Kind == RedirectWeb {
+		if known, ok := h.ByRedirect(redirectURI); ok {
+			return known.ID
+		}
+	}
+	if c.Source == SourcePreregistered && len(c.ID) <= maxHost {
+		return c.ID
+	}
+	return ""
+}
+
+const maxHost = 256 // what the schema keeps
+
 // Standing is what was checked about who asks, as opposed to what a client says of itself.
 type Standing struct {
 	Host string // the host that was checked; empty when nothing could be

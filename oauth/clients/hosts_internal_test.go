@@ -121,3 +121,36 @@ func TestStandingOf_SaysOnlyWhatWasChecked(t *testing.T) {
 		}
 	}
 }
+
+// What tokens say of the host is what was checked, and nothing that a client says of itself.
+func TestHostOf_NamesWhatWasChecked(t *testing.T) {
+	t.Parallel()
+	h, err := LoadHosts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	document := func(id, host string) *Client {
+		return &Client{ID: id, Source: SourceMetadataDocument, Name: "Claude", Document: &Document{Host: host}}
+	}
+	dynamic := &Client{ID: "dcr_x", Source: SourceDynamic, Name: "ChatGPT", RedirectURIs: []string{"https://chatgpt.com/connector/oauth/x"}}
+	named := &Client{ID: "nightly", Source: SourcePreregistered, Name: "Nightly"}
+	for name, tt := range map[string]struct {
+		client   *Client
+		redirect string
+		want     string
+	}{
+		"document of a known host":       {document("https://claude.ai/oauth/claude-code-client-metadata", "claude.ai"), "http://localhost:1/callback", "claude-code"},
+		"document of an unknown one":     {document("https://evil.example/c", "evil.example"), "https://claude.ai/api/mcp/auth_callback", "evil.example"},
+		"registered, known redirect":     {dynamic, "https://chatgpt.com/connector/oauth/x", "chatgpt"},
+		"the same, to a program":         {dynamic, "http://127.0.0.1/callback", ""},
+		"registered, unknown":            {dynamic, "https://evil.example/cb", ""},
+		"registered, private":            {dynamic, "cursor://anysphere.cursor-mcp/oauth/callback", ""},
+		"preregistered":                  {named, "https://h.example/cb", "nightly"},
+		"preregistered for a known host": {named, "https://claude.ai/api/mcp/auth_callback", "claude"},
+		"a machine":                      {named, "", "nightly"},
+	} {
+		if got := h.HostOf(tt.client, tt.redirect); got != tt.want {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
+	}
+}
