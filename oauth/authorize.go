@@ -135,7 +135,7 @@ const (
 
 func checkProtocol(form url.Values) error {
 	switch {
-	case repeated(form) != "":
+	case repeated(form):
 		return badRequest(codeInvalidRequest, "A parameter is repeated.") // RFC 6749 §3.1
 	case form.Has("request"), form.Has("request_uri"):
 		return badRequest("request_not_supported", "Request objects are not offered.")

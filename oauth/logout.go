@@ -44,7 +44,7 @@ func (m *Module) logout(c echo.Context) error {
 		return err
 	}
 	query := r.URL.Query()
-	if repeated(query) != "" {
+	if repeated(query) {
 		return pageProblem("request_malformed", nil)
 	}
 	hint, hinted := i.openIDToken(query.Get("id_token_hint"))

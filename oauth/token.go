@@ -57,18 +57,18 @@ func readForm(r *http.Request) error {
 	if err := r.ParseForm(); err != nil {
 		return &problem{code: codeInvalidRequest, description: "The body is not a form.", status: http.StatusBadRequest, cause: err}
 	}
-	if name := repeated(r.PostForm); name != "" {
+	if repeated(r.PostForm) {
 		return badRequest(codeInvalidRequest, "A parameter is repeated.")
 	}
 	return nil
 }
 
-// repeated returns a parameter that has more than one value, empty when there is none.
-func repeated(form url.Values) string {
+// repeated reports whether a parameter, even one without a name, has more than one value.
+func repeated(form url.Values) bool {
 	for name, values := range form {
 		if len(values) > 1 && name != "resource" {
-			return name
+			return true
 		}
 	}
-	return ""
+	return false
 }
