@@ -146,6 +146,9 @@ func (a *App) Attempts() *attemptlog.Log { return a.attempts }
 // AttemptReader finds connection attempts, for the command line.
 func (a *App) AttemptReader() *attemptlog.Reader { return attemptlog.NewReader(a.db, a.now) }
 
+// Calls finds recorded calls, for the command line.
+func (a *App) Calls() *calllog.Log { return calllog.New(a.tenants) }
+
 // Services are the control plane's services, for the command line.
 type Services struct {
 	Tenants      *tenants.Tenants

@@ -37,7 +37,7 @@ func root() *cobra.Command {
 		Args:          cobra.NoArgs,
 	}
 	cmd.AddCommand(
-		devCommand(), serveCommand(), migrateCommand(), applyCommand(), keysCommand(), attemptsCommand(),
+		devCommand(), serveCommand(), migrateCommand(), applyCommand(), keysCommand(), attemptsCommand(), callsCommand(),
 		importCommand(), checkCommand(), gateCommand(), healthcheckCommand(),
 	)
 	return cmd
