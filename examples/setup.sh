@@ -22,13 +22,16 @@ need() { # PROGRAM-CHECK PACKAGE...
 
 need 'python3 -c "import sys, venv, ensurepip; assert sys.version_info >= (3, 10)"' python3 python3-venv
 
+# Our SDK is installed as it stands in this repository; what it needs is among the pinned packages.
+sdk=../sdk/python
 locks=(requirements.txt python-homegrown/requirements.txt fastmcp/requirements.txt)
 stamp=.venv/ostiary-lock
-if ! cat "${locks[@]}" | cmp -s - "$stamp" 2>/dev/null; then
+if ! cat "${locks[@]}" "$sdk/pyproject.toml" | cmp -s - "$stamp" 2>/dev/null; then
   say "installing the Python packages"
   python3 -m venv --clear .venv
   .venv/bin/pip install --quiet --disable-pip-version-check $(printf -- '-r %s ' "${locks[@]}")
-  cat "${locks[@]}" > "$stamp"
+  .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --editable "$sdk"
+  cat "${locks[@]}" "$sdk/pyproject.toml" > "$stamp"
 fi
 
 need 'command -v npm && command -v node' nodejs npm

@@ -69,6 +69,10 @@ def homegrown_gate(world: World, name: str) -> str:
     return world.gate(name, world.program(server))
 
 
+def homegrown_middleware(world: World, name: str) -> str:
+    return world.program(homegrown.start(world.homegrown(), entry="protected.py", **world.behind(name)))
+
+
 def fastmcp_gate(world: World, name: str) -> str:
     server = Program([sys.executable, "main.py", "--port", "0"], cwd=EXAMPLES / "fastmcp")
     return world.gate(name, world.program(server))
@@ -87,6 +91,7 @@ def go(world: World, name: str) -> str:
 
 EXAMPLES_BY_NAME: dict[str, Callable[[World, str], str]] = {
     "homegrown-gate": homegrown_gate,
+    "homegrown-middleware": homegrown_middleware,
     "fastmcp-gate": fastmcp_gate,
     "typescript-gate": typescript_gate,
     "go": go,

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from acme.database import Database
+from acme.database import Database as Database  # part of what Authenticate is called with
 
 Headers = Mapping[str, str]  # names in lower case
 
