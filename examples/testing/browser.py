@@ -4,6 +4,7 @@ import base64
 import hashlib
 import secrets
 from collections.abc import Iterable
+from dataclasses import dataclass
 from html.parser import HTMLParser
 from urllib.parse import parse_qs, urlsplit
 
@@ -48,8 +49,23 @@ class Form(HTMLParser):
         return browser.post(self.action, data=fields, headers={"Sec-Fetch-Site": "same-origin"})
 
 
-def authorize(issuer: str, resource: str, email: str, password: str, scopes: Iterable[str]) -> str:
-    """An access token for resource with exactly these scopes, by the whole flow a host goes through."""
+@dataclass(frozen=True)
+class Connection:
+    """What a host has after a user has allowed something."""
+
+    token: str
+    _refresh_token: str
+    _client_id: str
+    _revocation_endpoint: str
+
+    def revoke(self) -> None:
+        """Disconnects, as a host does when its user signs out of it (RFC 7009)."""
+        form = {"token": self._refresh_token, "client_id": self._client_id}
+        httpx.post(self._revocation_endpoint, data=form, timeout=30).raise_for_status()
+
+
+def connect(issuer: str, resource: str, email: str, password: str, scopes: Iterable[str]) -> Connection:
+    """Connects to resource with exactly these scopes, by the whole flow a host goes through."""
     wanted = list(scopes)
     with httpx.Client(timeout=30, follow_redirects=False) as browser:
         at = urlsplit(issuer)
@@ -81,7 +97,9 @@ def authorize(issuer: str, resource: str, email: str, password: str, scopes: Ite
             },
         ).raise_for_status().json()  # fmt: skip
     assert sorted(token["scope"].split()) == sorted(wanted), token["scope"]
-    return str(token["access_token"])
+    return Connection(
+        token["access_token"], token["refresh_token"], client["client_id"], metadata["revocation_endpoint"]
+    )
 
 
 def _follow(browser: httpx.Client, page: httpx.Response) -> httpx.Response:

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from testing.browser import authorize
+from testing.browser import Connection, connect
 from testing.process import EXAMPLES, Program
 
 PASSWORD = "correct horse battery staple"
@@ -54,8 +54,12 @@ class Ostiary:
         """A token a user has allowed, got once."""
         key = (server, scopes, user)
         if key not in self._tokens:
-            self._tokens[key] = authorize(self.issuer, identifier(server), user, PASSWORD, scopes)
+            self._tokens[key] = self.connect(server, *scopes, user=user).token
         return self._tokens[key]
+
+    def connect(self, server: str, *scopes: str, user: str = NORTHWIND) -> Connection:
+        """A connection of its own."""
+        return connect(self.issuer, identifier(server), user, PASSWORD, scopes)
 
     def _tenant(self) -> Any:
         """The demo tenant's file, which fits every example, with a second organization."""

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -127,6 +128,19 @@ def test_nothing_slips_past_the_decision(protected: Protected, body: Any, header
     if protected.name.startswith("homegrown"):
         rows = protected.client("data:read").call("run_query", dataset="segments")["rows"]
         assert "seg_dach" in [row["segment_id"] for row in rows]
+
+
+def test_what_is_revoked_ends_while_its_token_still_lives(protected: Protected) -> None:
+    connection = protected.ostiary.connect(protected.name, READ)
+    client = Client(protected.url, {"Authorization": f"Bearer {connection.token}"})
+    assert len(client.tools()) == 2
+    connection.revoke()
+    deadline = time.monotonic() + 30  # it takes a moment; how long is measured elsewhere, on a quiet machine
+    while (refused := client.send("tools/list")).status_code == 200:
+        assert time.monotonic() < deadline
+    assert refused.status_code == 401
+    assert 'error="invalid_token"' in refused.headers["www-authenticate"]
+    assert len(protected.client(READ).tools()) == 2  # the user's other connection lives on
 
 
 def test_a_session_belongs_to_who_opened_it(protected_homegrown: Protected) -> None:

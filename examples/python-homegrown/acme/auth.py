@@ -4,7 +4,9 @@ import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from acme.database import Database as Database  # part of what Authenticate is called with
+from acme.database import Database
+
+__all__ = ["Authenticate", "Caller", "Database", "Headers", "api_key", "chosen", "external", "front", "hash_key"]
 
 Headers = Mapping[str, str]  # names in lower case
 
