@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
+from fastmcp import FastMCP
 from fastmcp.exceptions import ToolError
 from mcp.types import ToolAnnotations
 from pydantic import BaseModel
-
-from fastmcp import FastMCP
 
 READS = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=False)
 SENDS = ToolAnnotations(read_only_hint=False, destructive_hint=False, open_world_hint=True)

@@ -6,7 +6,6 @@ import json
 import socket
 
 import uvicorn
-
 from fastmcp import FastMCP
 
 

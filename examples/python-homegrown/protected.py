@@ -2,9 +2,10 @@
 
 import os
 
+from ostiary import OstiaryMiddleware, current_grant
+
 from acme import auth, command
 from acme.server import Server
-from ostiary import OstiaryMiddleware, current_grant
 
 
 async def granted(database: auth.Database, _: auth.Headers) -> auth.Caller | None:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import psycopg
-from acme import seed
 
+from acme import seed
 from testing.postgres import Cluster
 from testing.process import EXAMPLES, Program
 

@@ -78,6 +78,11 @@ def fastmcp_gate(world: World, name: str) -> str:
     return world.gate(name, world.program(server))
 
 
+def fastmcp_provider(world: World, name: str) -> str:
+    command = [sys.executable, "protected.py", "--port", "0"]
+    return world.program(Program(command, cwd=EXAMPLES / "fastmcp", env=world.behind(name)))
+
+
 def typescript_gate(world: World, name: str) -> str:
     server = Program([NODE, "main.ts", "--port", "0"], cwd=EXAMPLES / "typescript")
     return world.gate(name, world.program(server))
@@ -93,6 +98,7 @@ EXAMPLES_BY_NAME: dict[str, Callable[[World, str], str]] = {
     "homegrown-gate": homegrown_gate,
     "homegrown-middleware": homegrown_middleware,
     "fastmcp-gate": fastmcp_gate,
+    "fastmcp-provider": fastmcp_provider,
     "typescript-gate": typescript_gate,
     "go": go,
 }

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from acme.auth import hash_key
 
+from acme.auth import hash_key
 from testing.acme import HOMEGROWN, Seeded, start
 from testing.process import Program
 from testing.rpc import Client

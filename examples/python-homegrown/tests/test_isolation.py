@@ -6,8 +6,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from acme.database import Database
 
+from acme.database import Database
 from testing.acme import Seeded
 from testing.process import Program
 from testing.rpc import HANDSHAKE, STATELESS, Client

@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from acme import protocol
 
+from acme import protocol
 from testing.acme import Seeded
 from testing.process import Program
 from testing.rpc import HANDSHAKE, STATELESS, Client, answer, events, meta

@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
+
 from acme import jsonschema
 from acme.generate import generate
-
 from testing.acme import Seeded
 from testing.process import Program
 from testing.rpc import Client
