@@ -8,7 +8,7 @@ from acme import auth, command
 from acme.server import Server
 
 
-async def granted(database: auth.Database, _: auth.Headers) -> auth.Caller | None:
+async def granted(database: auth.Database, _: auth.Headers) -> auth.Caller:
     return await auth.external(database, current_grant().organization, current_grant().user)
 
 

@@ -1,4 +1,4 @@
-"""A real Ostiary with a tenant for the examples: two organizations with a user each, an MCP server for each example."""
+"""A real Ostiary with a tenant for the examples: organizations with a user each, an MCP server for each example."""
 
 import json
 import re
@@ -14,7 +14,12 @@ from testing.process import EXAMPLES, Program
 
 PASSWORD = "correct horse battery staple"
 NORTHWIND, NEIGHBOUR = "user@northwind.example", "user@larchfield.example"
-ORGANIZATIONS = {"northwind": "Northwind Logistics", "larchfield": "Larchfield Foods"}
+UNKNOWN = "user@driftwood.example"  # of an organization that no example has data of
+ORGANIZATIONS = {
+    "northwind": "Northwind Logistics",
+    "larchfield": "Larchfield Foods",
+    "driftwood": "Driftwood Retail",
+}
 
 
 def build(binary: Path, package: str) -> Path:

@@ -60,7 +60,7 @@ class World:
 
     def homegrown(self) -> Seeded:
         seeded = self.create_homegrown()
-        seeded.link(self.ostiary.organizations)
+        seeded.link({name: self.ostiary.organizations[name] for name in seeded.keys})
         return seeded
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from testing.ostiary import NEIGHBOUR, NORTHWIND
+from testing.ostiary import NEIGHBOUR, NORTHWIND, UNKNOWN
 from testing.rpc import HANDSHAKE, STATELESS
 
 from .conftest import Protected
@@ -50,6 +50,14 @@ def test_saying_another_organization_changes_nothing(protected_homegrown: Protec
     for name in ("Ostiary-Organization", "ostiary-organization", "Ostiary_Organization", "X-Ostiary-Organization"):
         client.headers = client.headers | {name: larchfield}
         assert "(northwind)" in client.call("analyze_profile", account_id="acc_001")["account"]["name"]
+
+
+@pytest.mark.parametrize("method", ["tools/list", "tools/call"])
+def test_an_organization_without_data_is_told_so(protected_homegrown: Protected, method: str) -> None:
+    client = protected_homegrown.client(*SCOPES, user=UNKNOWN)
+    refused = client.send(method, {"name": "run_query", "arguments": {"dataset": "accounts"}})
+    assert refused.status_code == 403  # not 401: its token is good, and another would say the same
+    assert refused.json() == {"error": "unknown_organization"}
 
 
 def test_changes_stay_in_the_organization(protected_homegrown: Protected) -> None:

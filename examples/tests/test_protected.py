@@ -48,6 +48,16 @@ def test_what_was_allowed_is_listed_and_works(protected: Protected, era: str) ->
     assert "churn_risk" in called["content"][0]["text"]
 
 
+def test_a_host_in_a_browser_can_use_it(protected: Protected) -> None:
+    client = protected.client(READ)
+    client.headers |= {"Origin": "https://inspector.example"}
+    allowed = client.http.options(
+        protected.url, headers={"Origin": "https://inspector.example", "Access-Control-Request-Method": "POST"}
+    )
+    assert allowed.headers["access-control-allow-origin"] == "*"
+    assert len(client.tools()) == 2
+
+
 @ERAS
 def test_what_was_not_allowed_is_refused_and_can_be_asked_for(protected: Protected, era: str) -> None:
     client = protected.client(READ, era=era)

@@ -6,7 +6,18 @@ from dataclasses import dataclass
 
 from acme.database import Database
 
-__all__ = ["Authenticate", "Caller", "Database", "Headers", "api_key", "chosen", "external", "front", "hash_key"]
+__all__ = [
+    "Authenticate",
+    "Caller",
+    "Database",
+    "Headers",
+    "UnknownOrganization",
+    "api_key",
+    "chosen",
+    "external",
+    "front",
+    "hash_key",
+]
 
 Headers = Mapping[str, str]  # names in lower case
 
@@ -34,19 +45,24 @@ async def api_key(database: Database, headers: Headers) -> Caller | None:
     return Caller(organization, "api key") if organization else None
 
 
-async def external(database: Database, organization: str | None, user: str) -> Caller | None:
-    """The organization that a system in front calls by this id."""
+class UnknownOrganization(Exception):
+    """A system in front vouches for somebody of whom Acme has no data. Signing in again would not help."""
+
+
+async def external(database: Database, organization: str | None, user: str) -> Caller:
+    """The organization that a system in front calls by this id. Raises UnknownOrganization."""
     known = await database.organization_by_external_id(organization) if organization else None
-    return Caller(known, user) if known else None
+    if known is None:
+        raise UnknownOrganization
+    return Caller(known, user)
 
 
 def front(organization_header: str, user_header: str) -> Authenticate:
     """Believes the two headers. Only for a server that nothing but the proxy in front can reach."""
 
     async def authenticate(database: Database, headers: Headers) -> Caller | None:
-        return await external(
-            database, headers.get(organization_header.lower()), headers.get(user_header.lower(), "unknown")
-        )
+        user = headers.get(user_header.lower())
+        return await external(database, headers.get(organization_header.lower()), user) if user else None
 
     return authenticate
 

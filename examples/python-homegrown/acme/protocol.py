@@ -54,7 +54,7 @@ class Message:
 def read(body: bytes, headers: Mapping[str, str]) -> Message | None:
     """The one message in body; None for an answer to a request of ours, of which there are none. Raises Refused."""
     try:
-        value = json.loads(body, parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
+        value = json.loads(body.decode(), parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
     except (ValueError, RecursionError):
         raise Refused(400, PARSE_ERROR, "The body is not JSON.") from None
     if not isinstance(value, dict) or value.get("jsonrpc") != "2.0":

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from acme import protocol, tools
-from acme.auth import Authenticate, Caller
+from acme.auth import Authenticate, Caller, UnknownOrganization
 from acme.database import Database
 from acme.protocol import Message, Refused
 from acme.query import ToolError
@@ -65,7 +65,10 @@ class Server:
             return await exchange.empty(403)
         if exchange.method not in ("POST", "DELETE"):
             return await exchange.empty(405, {"allow": "POST, DELETE"})
-        caller = await self._authenticate(self._database, exchange.headers)
+        try:
+            caller = await self._authenticate(self._database, exchange.headers)
+        except UnknownOrganization:
+            return await exchange.json(403, {"error": "unknown_organization"})
         if caller is None:
             return await exchange.json(401, {"error": "unauthorized"})
         if exchange.method == "DELETE":
@@ -126,7 +129,8 @@ class Progress:
         accept = exchange.headers.get("accept", "application/json")
         takes_events = "text/event-stream" in accept
         self._exchange = exchange
-        self._token = message.meta.get("progressToken") if takes_events else None
+        token = message.meta.get("progressToken")
+        self._token = token if takes_events and isinstance(token, str | int) else None
         self._streams = takes_events and (self._token is not None or "application/json" not in accept)
         self._steps = 0
 

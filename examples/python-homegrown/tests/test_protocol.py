@@ -140,6 +140,16 @@ def test_progress_is_told_as_events_in_both_eras(stateless: Client, handshake: C
         assert told[-1]["result"]["structuredContent"]["account"]["account_id"] == "acc_001"
 
 
+def test_a_progress_token_of_another_type_is_none(stateless: Client) -> None:
+    for token in ("1e999", "[]", "{}", "1.5", "null"):
+        body = json.dumps(
+            {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
+                "name": "analyze_profile", "arguments": {"account_id": "acc_001"}, "_meta": meta(progressToken="@")}}
+        ).replace('"@"', token)  # fmt: skip
+        headers = {"MCP-Protocol-Version": STATELESS, "Mcp-Method": "tools/call", "Mcp-Name": "analyze_profile"}
+        assert stateless.post(body.encode(), headers).json()["result"]["isError"] is False
+
+
 def test_a_client_that_takes_only_events_gets_them(stateless: Client) -> None:
     stateless.headers |= {"Accept": "text/event-stream"}
     response = stateless.send("tools/call", CALL)
@@ -171,6 +181,7 @@ def test_a_tool_called_without_an_id_does_not_run(handshake: Client) -> None:
         (b'{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/list"}', 400, protocol.PARSE_ERROR),
         (b'{"jsonrpc":"2.0","id":NaN,"method":"ping"}', 400, protocol.PARSE_ERROR),
         (b'\xff{"jsonrpc":"2.0","id":1,"method":"ping"}', 400, protocol.PARSE_ERROR),
+        ('{"jsonrpc":"2.0","id":1,"method":"ping"}'.encode("utf-16"), 400, protocol.PARSE_ERROR),
         (b'[{"jsonrpc":"2.0","id":1,"method":"ping"}]', 400, protocol.INVALID_REQUEST),
         (b'{"id":1,"method":"ping"}', 400, protocol.INVALID_REQUEST),
         (b'{"jsonrpc":"2.0","id":null,"method":"ping"}', 400, protocol.INVALID_REQUEST),
