@@ -1,0 +1,223 @@
+import { Refusal, rpc, type Answer } from "./answer.js";
+import { serverFailed } from "./denial.js";
+import { EventFilter } from "./events.js";
+import { answerHeaders, Guard, isEventStream, isStripped, Passage, type Incoming } from "./guard.js";
+import { withGrant } from "./grant.js";
+import { chunksOf, readBounded, TooLarge } from "./issuer/fetch.js";
+import { filterBytes } from "./listFilter.js";
+import { Ostiary } from "./ostiary.js";
+import type { OstiaryOptions } from "./options.js";
+import type { Grant } from "./token.js";
+
+/** A handler of web-standard requests, with whatever else a platform hands to it. */
+export type FetchHandler<Rest extends unknown[] = []> = (request: Request, ...rest: Rest) => Response | Promise<Response>;
+
+const maxListResponse = 16 * 2 ** 20;
+
+/**
+ * Protects a fetch-style handler: every request that reaches it carries a good token and is allowed. The metadata URLs are
+ * answered here, so let them come here too. Below it `currentGrant()` says who calls.
+ */
+export function ostiaryFetch<Rest extends unknown[] = []>(
+  handler: FetchHandler<Rest>, options: Ostiary | OstiaryOptions,
+): (request: Request, ...rest: Rest) => Promise<Response> {
+  const protect = new FetchGuard(options instanceof Ostiary ? options : new Ostiary(options));
+  return (request, ...rest) => protect.handle(request, async (inner) => handler(inner, ...rest));
+}
+
+/** Does for one request what the guard says, in terms of Request and Response. */
+export class FetchGuard {
+  readonly #guard: Guard;
+  readonly #settings: Ostiary["settings"];
+
+  constructor(ostiary: Ostiary) {
+    this.#guard = new Guard(ostiary);
+    this.#settings = ostiary.settings;
+  }
+
+  /** Answers a request itself, or lets next answer a fresh one. */
+  async handle(request: Request, next: (request: Request, grant: Grant) => Promise<Response>): Promise<Response> {
+    const decided = await this.#guard.decide(this.#incoming(request));
+    if (!(decided instanceof Passage)) {
+      return responseOf(decided, request.method);
+    }
+    const ended = new AbortController();
+    const release = decided.onEnded(() => { ended.abort(); });
+    let streams = false;
+    try {
+      const inner = innerRequest(request, decided, ended.signal);
+      const response = await withGrant(inner, decided.grant, () => next(inner, decided.grant));
+      const out = await outgoing(response, decided, ended.signal, release);
+      streams = out.streams;
+      return out.response;
+    } finally {
+      decided.report(0); // unless the answer began
+      if (!streams) {
+        release();
+      }
+    }
+  }
+
+  #incoming(request: Request): Incoming {
+    const url = new URL(request.url);
+    const values = (name: string): string[] => {
+      const value = request.headers.get(name);
+      return value === null ? [] : [value];
+    };
+    return {
+      method: request.method, host: request.headers.get("host") ?? url.host, path: url.pathname, query: url.search.slice(1), values,
+      // Some platforms have a stream in every request. What is in one without these never goes on.
+      hasBody: (request.headers.get("content-length") ?? "0") !== "0" || request.headers.has("transfer-encoding"),
+      read: () => this.#read(request),
+    };
+  }
+
+  async #read(request: Request): Promise<Uint8Array> {
+    if (request.bodyUsed) {
+      throw new Error("ostiary: the body was read before; let requests come here first");
+    }
+    const { maxBody, bodyTimeout } = this.#settings;
+    const tooLarge = new Refusal(413, rpc.invalidRequest, "the body is too large");
+    if (Number(request.headers.get("content-length") ?? 0) > maxBody) {
+      throw tooLarge;
+    }
+    const over = new AbortController();
+    const timer = setTimeout(() => { over.abort(); }, bodyTimeout);
+    const giveUp = (): void => { over.abort(); };
+    request.signal.addEventListener("abort", giveUp);
+    try {
+      return await readBounded(request.body, maxBody, over.signal);
+    } catch (e) {
+      if (e instanceof TooLarge) {
+        throw tooLarge;
+      }
+      throw over.signal.aborted && !request.signal.aborted
+        ? new Refusal(408, rpc.invalidRequest, "the body took too long")
+        : new Refusal(400, rpc.invalidRequest, "the body did not arrive whole");
+    } finally {
+      clearTimeout(timer);
+      request.signal.removeEventListener("abort", giveUp);
+    }
+  }
+}
+
+/** The request a server below gets: without what a client must not say to it. */
+function innerRequest(request: Request, passage: Passage, ended: AbortSignal): Request {
+  const headers = new Headers();
+  for (const [name, value] of request.headers) {
+    if (!isStripped(name) && (passage.keeps === undefined || name !== "accept-encoding")) { // what is compressed cannot be filtered
+      headers.append(name, value);
+    }
+  }
+  const signal = AbortSignal.any([request.signal, ended]);
+  const { method } = request;
+  return new Request(request.url, passage.bytes === undefined ? { method, headers, signal } : { method, headers, signal, body: passage.bytes as Uint8Array<ArrayBuffer> });
+}
+
+/** Sees to an answer: headers made uncacheable, lists filtered, streams of what has ended ended. */
+async function outgoing(
+  response: Response, passage: Passage, ended: AbortSignal, release: () => void,
+): Promise<{ response: Response; streams: boolean }> {
+  passage.begins(response.status, response.headers.get("mcp-session-id") ?? undefined);
+  const type = response.headers.get("content-type") ?? "";
+  const headers = new Headers(response.headers);
+  for (const [name, value] of Object.entries(answerHeaders(type))) {
+    headers.set(name, value);
+  }
+  headers.delete("access-control-allow-credentials");
+  const init = { status: response.status, statusText: response.statusText, headers };
+  const { keeps } = passage;
+  const filters = keeps !== undefined && response.ok && response.body !== null;
+  if (filters) {
+    headers.delete("content-length");
+    headers.delete("etag");
+    if (!/^(?:identity)?$/i.test(headers.get("content-encoding") ?? "")) {
+      await response.body.cancel();
+      return { response: withheld(passage, new Error("the answer is compressed though nobody asked for it")), streams: false };
+    }
+  }
+  if (isEventStream(type) && response.body !== null) {
+    const filter = filters ? new EventFilter(keeps) : undefined;
+    return { response: new Response(eventStream(response.body, passage, filter, ended, release), init), streams: true };
+  }
+  if (filters && passage.isPost) {
+    try {
+      const whole = await readBounded(response.body, maxListResponse);
+      const isEmpty = /^[ \t\r\n]*$/.test(Buffer.from(whole).toString("latin1"));
+      return { response: new Response(isEmpty ? (whole as Uint8Array<ArrayBuffer>) : filterBytes(whole, keeps), init), streams: false };
+    } catch (e) {
+      return { response: withheld(passage, e), streams: false };
+    }
+  }
+  return { response: new Response(response.body, init), streams: false };
+}
+
+/** Rather no list than one nobody could check. */
+function withheld(passage: Passage, e: unknown): Response {
+  passage.withheld(e);
+  return responseOf(serverFailed(passage.id, "The MCP server's list could not be read"));
+}
+
+/** Passes a stream of events on until it ends or the grant does. */
+function eventStream(
+  body: ReadableStream<Uint8Array>, passage: Passage, filter: EventFilter | undefined, ended: AbortSignal, release: () => void,
+): ReadableStream<Uint8Array> {
+  const chunks = chunksOf(body);
+  let isOver = false;
+  const over = (): void => {
+    isOver = true;
+    release();
+    void chunks.return().catch(() => undefined); // whoever writes the stream is told by its signal
+  };
+  return new ReadableStream<Uint8Array>({
+    start(controller) {
+      const end = (): void => {
+        if (!isOver) {
+          over();
+          controller.close();
+        }
+      };
+      if (ended.aborted) {
+        end();
+      } else {
+        ended.addEventListener("abort", end, { once: true });
+      }
+    },
+    async pull(controller) {
+      for (let wrote = false; !wrote && !isOver; ) {
+        const next = await chunks.next();
+        if (isOver) {
+          return;
+        }
+        let out: Uint8Array;
+        try {
+          out = filter === undefined ? (next.value ?? new Uint8Array()) : next.done === true ? filter.end() : filter.feed(next.value);
+        } catch (e) {
+          passage.withheld(e);
+          over();
+          controller.error(e);
+          return;
+        }
+        wrote = out.byteLength > 0;
+        if (wrote) {
+          controller.enqueue(out);
+        }
+        if (next.done === true) {
+          isOver = true;
+          release();
+          controller.close();
+          return;
+        }
+      }
+    },
+    cancel() {
+      over();
+    },
+  });
+}
+
+/** An answer of the guard as a Response. */
+export function responseOf(answer: Answer, method = "GET"): Response {
+  const body = answer.body === undefined || method === "HEAD" ? null : answer.body;
+  return new Response(body, { status: answer.status, headers: answer.headers });
+}

@@ -1,0 +1,11 @@
+export { ostiaryFetch, type FetchHandler } from "./fetch.js";
+export { authInfoOf, currentGrant, grantOf, type AuthInfo } from "./grant.js";
+export { KeysUnavailable } from "./issuer/keys.js";
+export type { Logger } from "./log.js";
+export type { OstiaryOptions } from "./options.js";
+export { NotReady, Ostiary, StoppedError } from "./ostiary.js";
+export type { Offline, PolicyDocument, PolicyScope, PolicyTool } from "./policy/document.js";
+export type { Decision, Reason, Target } from "./policy/judge.js";
+export type { CallRecord } from "./record.js";
+export type { ReportOptions } from "./reporter.js";
+export { TokenError, type Grant } from "./token.js";

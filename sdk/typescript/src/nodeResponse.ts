@@ -1,0 +1,272 @@
+import type { OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from "node:http";
+
+import { serverFailed } from "./denial.js";
+import { EventFilter } from "./events.js";
+import { answerHeaders, isEventStream, type Passage } from "./guard.js";
+import { filterBytes } from "./listFilter.js";
+
+const maxListResponse = 16 * 2 ** 20;
+
+/** What happens to the body of an answer. */
+type Mode = "pass" | "events" | "collect" | "over";
+
+/**
+ * Sees to an answer of node:http as it is written: headers made uncacheable, lists filtered, streams of what has ended ended.
+ * Whoever writes notices none of it.
+ */
+export function guardResponse(res: ServerResponse, passage: Passage): void {
+  new NodeResponse(res, passage).install();
+}
+
+class NodeResponse {
+  readonly #res: ServerResponse;
+  readonly #passage: Passage;
+  readonly #writeHead: ServerResponse["writeHead"];
+  readonly #write: (chunk: Uint8Array, done?: (e?: Error | null) => void) => boolean;
+  readonly #end: (done?: () => void) => ServerResponse;
+  readonly #flushHeaders: () => void;
+
+  #mode: Mode = "pass";
+  #began = false;
+  #isStream = false;
+  #events: EventFilter | undefined;
+  #collected: Buffer[] = [];
+  #size = 0;
+  #failure: unknown;
+
+  constructor(res: ServerResponse, passage: Passage) {
+    this.#res = res;
+    this.#passage = passage;
+    this.#writeHead = res.writeHead.bind(res) as ServerResponse["writeHead"];
+    this.#write = res.write.bind(res);
+    this.#end = res.end.bind(res);
+    this.#flushHeaders = res.flushHeaders.bind(res);
+  }
+
+  install(): void {
+    const res = this.#res;
+    const release = this.#passage.onEnded(() => { this.#endStream(); });
+    res.once("close", () => {
+      release();
+      this.#passage.report(0); // unless the answer began
+    });
+    res.writeHead = ((status: number, ...rest: unknown[]) => {
+      this.#takeHead(status, rest);
+      return res;
+    }) as ServerResponse["writeHead"];
+    res.flushHeaders = () => {
+      this.#begin();
+      if (this.#mode !== "collect") {
+        this.#flushHeaders();
+      }
+    };
+    res.write = ((chunk: unknown, ...rest: unknown[]) => {
+      const done = rest.find((r) => typeof r === "function") as ((e?: Error | null) => void) | undefined;
+      return this.#takeBody(bytesOf(chunk, rest[0]), done);
+    }) as ServerResponse["write"];
+    res.end = ((...args: unknown[]) => {
+      const done = args.find((a) => typeof a === "function") as (() => void) | undefined;
+      const [chunk, encoding] = args;
+      this.#takeEnd(chunk == null || typeof chunk === "function" ? undefined : bytesOf(chunk, encoding), done);
+      return res;
+    }) as ServerResponse["end"];
+  }
+
+  #takeHead(status: number, rest: readonly unknown[]): void {
+    const res = this.#res;
+    if (this.#mode === "over") {
+      return;
+    }
+    if (this.#began) {
+      this.#writeHead(status); // says itself that it is too late
+      return;
+    }
+    res.statusCode = status;
+    const [message, headers] = typeof rest[0] === "string" ? [rest[0], rest[1]] : [undefined, rest[0]];
+    if (message !== undefined) {
+      res.statusMessage = message;
+    }
+    setHeaders(res, headers as OutgoingHttpHeaders | OutgoingHttpHeader[] | undefined);
+    this.#begin();
+    if (this.#mode !== "collect") {
+      this.#writeHead(status);
+    }
+  }
+
+  /** Decides how the body is read, once the headers are known. */
+  #begin(): void {
+    if (this.#began) {
+      return;
+    }
+    this.#began = true;
+    const res = this.#res;
+    const session = res.getHeader("Mcp-Session-Id");
+    this.#passage.begins(res.statusCode, typeof session === "string" ? session : undefined);
+    const type = headerText(res, "Content-Type");
+    for (const [name, value] of Object.entries(answerHeaders(type))) {
+      res.setHeader(name, value);
+    }
+    res.removeHeader("Access-Control-Allow-Credentials");
+    this.#isStream = isEventStream(type);
+    const { keeps } = this.#passage;
+    if (keeps === undefined || res.statusCode < 200 || res.statusCode > 299) {
+      return;
+    }
+    res.removeHeader("Content-Length");
+    res.removeHeader("ETag");
+    if (!/^(?:identity)?$/i.test(headerText(res, "Content-Encoding"))) {
+      this.#failure = new Error("the answer is compressed though nobody asked for it");
+      this.#mode = "collect";
+    } else if (this.#isStream) {
+      this.#events = new EventFilter(keeps);
+      this.#mode = "events";
+    } else if (this.#passage.isPost) {
+      this.#mode = "collect";
+    }
+  }
+
+  #takeBody(chunk: Uint8Array, done?: (e?: Error | null) => void): boolean {
+    this.#begin();
+    switch (this.#mode) {
+      case "pass":
+        return this.#write(chunk, done);
+      case "over":
+        if (done !== undefined) {
+          process.nextTick(done);
+        }
+        return true;
+      case "collect":
+        this.#collect(chunk);
+        if (done !== undefined) {
+          process.nextTick(done);
+        }
+        return true;
+      case "events": {
+        const out = this.#filtered(() => this.#events?.feed(chunk));
+        if (out === undefined || out.byteLength === 0) {
+          if (done !== undefined) {
+            process.nextTick(done);
+          }
+          return true;
+        }
+        return this.#write(out, done);
+      }
+    }
+  }
+
+  /** Keeps a JSON answer for the filter. One that cannot be filtered is read to its end and dropped. */
+  #collect(chunk: Uint8Array): void {
+    this.#size += chunk.byteLength;
+    if (this.#size > maxListResponse) {
+      this.#failure ??= new Error("the list is too large to filter");
+    }
+    if (this.#failure !== undefined) {
+      this.#collected = [];
+      return;
+    }
+    this.#collected.push(Buffer.from(chunk)); // a copy: the writer may use its buffer again
+  }
+
+  #takeEnd(chunk: Uint8Array | undefined, done?: () => void): void {
+    if (chunk !== undefined) {
+      this.#takeBody(chunk);
+    }
+    this.#begin();
+    switch (this.#mode) {
+      case "over":
+        if (done !== undefined) {
+          process.nextTick(done);
+        }
+        return;
+      case "events": {
+        const rest = this.#filtered(() => this.#events?.end());
+        if (rest === undefined) {
+          return; // cut off
+        }
+        if (rest.byteLength > 0) {
+          this.#write(rest);
+        }
+        break;
+      }
+      case "collect":
+        this.#finishCollected(done);
+        return;
+      case "pass":
+    }
+    this.#end(done);
+  }
+
+  #finishCollected(done?: () => void): void {
+    const res = this.#res;
+    this.#mode = "pass";
+    const whole = Buffer.concat(this.#collected);
+    try {
+      if (this.#failure !== undefined) {
+        throw this.#failure;
+      }
+      const { keeps } = this.#passage;
+      const isEmpty = whole.toString("latin1").trim() === "";
+      const out = isEmpty || keeps === undefined ? whole : Buffer.from(filterBytes(whole, keeps));
+      this.#writeHead(res.statusCode);
+      if (out.byteLength > 0) {
+        this.#write(out);
+      }
+    } catch (e) {
+      // Rather no list than one nobody could check.
+      this.#passage.withheld(e);
+      const answer = serverFailed(this.#passage.id, "The MCP server's list could not be read");
+      res.removeHeader("Content-Encoding");
+      setHeaders(res, answer.headers);
+      this.#writeHead(answer.status, "Bad Gateway");
+      this.#write(Buffer.from(answer.body ?? ""));
+    }
+    this.#end(done);
+  }
+
+  /** An event that cannot be filtered ends the stream, before it. */
+  #filtered(f: () => Uint8Array | undefined): Uint8Array | undefined {
+    try {
+      return f();
+    } catch (e) {
+      this.#passage.withheld(e);
+      this.#mode = "over";
+      this.#res.destroy();
+      return undefined;
+    }
+  }
+
+  /** Ends a stream whose grant has ended. What is no stream finishes: it is one answer to what was allowed. */
+  #endStream(): void {
+    if (this.#isStream && this.#mode !== "over") {
+      this.#mode = "over";
+      this.#end();
+    }
+  }
+}
+
+function headerText(res: ServerResponse, name: string): string {
+  const value = res.getHeader(name);
+  return Array.isArray(value) ? value.join(", ") : String(value ?? "");
+}
+
+/** Sets headers in every form that writeHead takes. */
+function setHeaders(res: ServerResponse, headers: OutgoingHttpHeaders | OutgoingHttpHeader[] | undefined): void {
+  if (Array.isArray(headers)) {
+    const flat = headers.flat() as (string | number)[];
+    for (let i = 0; i + 1 < flat.length; i += 2) {
+      res.appendHeader(String(flat[i]), String(flat[i + 1]));
+    }
+    return;
+  }
+  for (const [name, value] of Object.entries(headers ?? {})) {
+    if (value !== undefined) {
+      res.setHeader(name, value);
+    }
+  }
+}
+
+function bytesOf(chunk: unknown, encoding: unknown): Uint8Array {
+  return typeof chunk === "string"
+    ? Buffer.from(chunk, typeof encoding === "string" ? (encoding as BufferEncoding) : "utf8")
+    : (chunk as Uint8Array);
+}

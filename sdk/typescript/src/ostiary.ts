@@ -1,0 +1,259 @@
+import { shortened } from "./challenge.js";
+import { Fetcher } from "./issuer/fetch.js";
+import { FeedSource, pause } from "./issuer/feedSource.js";
+import { IssuerKeys } from "./issuer/keys.js";
+import { PolicySource, type Following } from "./issuer/policySource.js";
+import { reasonOf, type Logger } from "./log.js";
+import { settled, type OstiaryOptions, type Settled } from "./options.js";
+import type { PolicyDocument } from "./policy/document.js";
+import { CompiledFeed } from "./policy/feed.js";
+import type { Decision, ScopeSet, Situation, Target } from "./policy/judge.js";
+import { Recent } from "./recent.js";
+import type { CallRecord } from "./record.js";
+import { Reporter } from "./reporter.js";
+import { Sessions } from "./sessions.js";
+import { View } from "./site.js";
+import { TokenError, Tokens, type Grant } from "./token.js";
+
+/** Keys and policy are not there yet, so nothing can be allowed. */
+export class NotReady extends Error {}
+
+/** The user, organization, host or server of a token is stopped by an administrator. */
+export class StoppedError extends Error {}
+
+const flaggedTargets = 1024;
+
+/**
+ * Decides for one MCP server what a token may do, from the issuer's keys, the published policy and the feed of revocations,
+ * all held in memory: a call costs no network hop. It starts by itself; end it with `close`.
+ */
+export class Ostiary {
+  /** @internal */ readonly settings: Settled;
+  /** @internal */ readonly log: Logger;
+  /** @internal */ readonly sessions = new Sessions();
+  readonly #life = new AbortController();
+  readonly #tokens: Tokens;
+  readonly #keys: IssuerKeys;
+  readonly #policy: PolicySource;
+  readonly #feed: FeedSource;
+  readonly #reporter: Reporter | undefined;
+  readonly #flagged = new Recent<string, true>(flaggedTargets);
+  readonly #watchers = new Set<{ grant: Grant; ended: () => void }>();
+  readonly #started: Promise<void>;
+
+  #view: View | undefined;
+  #compiledFeed = new CompiledFeed();
+  #heard: { silent: number; at: number; wall: number } | undefined;
+
+  /** Begins to fetch keys, policy and feed. Throws a TypeError for options that cannot work. */
+  constructor(options: OstiaryOptions) {
+    const o = settled(options);
+    this.settings = o;
+    this.log = o.logger;
+    const common = { issuer: o.issuer, fetcher: new Fetcher(o.fetch), now: o.now, log: o.logger, life: this.#life.signal };
+    this.#keys = new IssuerKeys(common);
+    this.#tokens = new Tokens({ keys: this.#keys, issuer: o.issuer, skew: o.skew * 1000, now: o.now });
+    const following: Following = { ...common, resourceId: o.resourceId, keys: this.#keys, skew: o.skew * 1000 };
+    this.#policy = new PolicySource(following, (doc) => { this.#view = new View(doc, o.issuer, o.identifier); });
+    this.#feed = new FeedSource(following, {
+      backoff: o.backoff,
+      take: (feed, issuedAt) => { this.#takeFeed(feed, issuedAt); },
+    });
+    this.#reporter = o.report === undefined ? undefined : new Reporter(o.report, { ...common, resourceId: o.resourceId });
+    if (o.policy !== undefined) {
+      this.#view = new View(o.policy, o.issuer, o.identifier);
+    }
+    this.#started = this.#start();
+  }
+
+  /** Resolves once keys and policy are there. Rejects with NotReady after `startTimeout`; the start goes on all the same. */
+  async ready(): Promise<void> {
+    const waiting = new AbortController();
+    const late = pause(this.settings.startTimeout, waiting.signal).then(() => true);
+    const isLate = await Promise.race([this.#started.then(() => false), late]);
+    waiting.abort();
+    if (isLate || this.#view === undefined) {
+      throw new NotReady("keys and policy of the issuer are not there yet");
+    }
+  }
+
+  /** The policy in force; undefined before there is one. */
+  get policy(): PolicyDocument | undefined {
+    return this.#view?.doc;
+  }
+
+  /**
+   * Says whose token this is. Throws a TokenError when the token is at fault or was revoked, a StoppedError when an
+   * administrator stopped what it rests on, NotReady or KeysUnavailable when nobody can tell.
+   */
+  async verify(token: string): Promise<Grant> {
+    await this.ready();
+    const grant = await this.authenticate(token);
+    switch (this.refuses(grant)) {
+      case "revoked":
+        throw new TokenError("The access token has been revoked");
+      case "stopped":
+        throw new StoppedError("Access is stopped by an administrator");
+      case undefined:
+        return grant;
+    }
+  }
+
+  /** Says whether a grant may do what target names, by everything that is known now. */
+  judge(target: Target, grant: Grant): Decision {
+    const view = this.view();
+    return view.rules.judge(target, grant, this.granted(grant, view), this.situation());
+  }
+
+  /** Says whether nothing may be done with a grant at all any more. */
+  refuses(grant: Grant): "revoked" | "stopped" | undefined {
+    return this.#compiledFeed.refuses(grant, this.settings.resourceId);
+  }
+
+  /** Calls ended once the grant is revoked or stopped. Returns what takes that back. */
+  onEnded(grant: Grant, ended: () => void): () => void {
+    const watcher = { grant, ended };
+    this.#watchers.add(watcher);
+    return () => void this.#watchers.delete(watcher);
+  }
+
+  /** Ends everything that runs, after reports under way. Requests go on with what there is. */
+  async close(): Promise<void> {
+    await this.#reporter?.close();
+    this.#life.abort();
+    await this.#started;
+  }
+
+  /** The same as `close`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** @internal Whose token this is, whatever became of the grant since. */
+  authenticate(token: string): Promise<Grant> {
+    return this.#tokens.verify(token, this.view().doc.resource.identifier);
+  }
+
+  /** @internal Everything derived from the policy in force. Throws NotReady. */
+  view(): View {
+    if (this.#view === undefined) {
+      throw new NotReady("there is no policy yet");
+    }
+    return this.#view;
+  }
+
+  /** @internal Whether requests need not wait. */
+  get isReady(): boolean {
+    return this.#view !== undefined && this.#keys.isLoaded;
+  }
+
+  /** @internal */
+  granted(grant: Grant, view: View): ScopeSet {
+    return this.#tokens.granted(grant, view.rules);
+  }
+
+  /** @internal What is known besides the policy. */
+  situation(): Situation {
+    return { feed: this.#compiledFeed, silence: this.#silence() };
+  }
+
+  /** @internal Hands on a record of a call. */
+  record(make: () => CallRecord): void {
+    if (this.settings.observe === undefined && this.#reporter === undefined) {
+      return;
+    }
+    const record = make();
+    this.#reporter?.add(record);
+    try {
+      this.settings.observe?.(record);
+    } catch (e) {
+      this.log.error("the observer of calls failed", { error: reasonOf(e) });
+    }
+  }
+
+  /** @internal Tells the operator, once per target, of what nobody can use because the policy does not map it. */
+  flag(target: Target, reason: string): void {
+    const name = shortened(target.name);
+    const key = `${target.kind} ${name}`;
+    if (this.#flagged.get(key) === undefined) {
+      this.#flagged.put(key, true);
+      this.log.warn("the MCP server offers what the policy does not map", { kind: target.kind, name, reason });
+    }
+  }
+
+  /** Seconds since the issuer was last heard, by the worse of two clocks: one may be set back, the other sleeps with the machine. */
+  #silence(): number {
+    if (this.#heard === undefined) {
+      return this.settings.policy === undefined ? Infinity : -1;
+    }
+    const steady = this.#heard.silent + performance.now() - this.#heard.at;
+    return Math.max(steady, this.settings.now() - this.#heard.wall, 0) / 1000;
+  }
+
+  #hear(wall: number): void {
+    this.#heard = { silent: Math.max(this.settings.now() - wall, 0), at: performance.now(), wall };
+  }
+
+  #takeFeed(feed: CompiledFeed, issuedAt: number): void {
+    this.#compiledFeed = feed;
+    this.#hear(issuedAt);
+    if (feed.revision > this.#policy.revision && this.settings.policy === undefined) {
+      void this.#policy.follow();
+    }
+    for (const { grant, ended } of this.#watchers) {
+      if (this.refuses(grant) !== undefined) {
+        ended();
+      }
+    }
+  }
+
+  /** Fetches keys, policy and feed for the first time and begins to follow them. Never rejects. */
+  async #start(): Promise<void> {
+    const { policy, pollEvery } = this.settings;
+    const life = this.#life.signal;
+    await this.#insist("keys of the issuer", () => this.#keys.load());
+    if (policy === undefined) {
+      await this.#insist("policy", () => this.#policy.poll());
+    }
+    if (life.aborted) {
+      return;
+    }
+    if (policy === undefined) {
+      this.#hear(this.settings.now()); // by whoever signed the policy, just now
+      void repeat(() => this.#policy.follow(), pollEvery, life);
+    }
+    try {
+      await this.#feed.fetch();
+    } catch (e) {
+      if (!life.aborted) {
+        this.log.warn("there is no feed of revocations yet", { resource: this.settings.resourceId, error: reasonOf(e) });
+      }
+    }
+    void this.#feed.run();
+  }
+
+  /** Tries until it works or the life ends: the issuer may start at the same time as this server. */
+  async #insist(what: string, f: () => Promise<void>): Promise<void> {
+    const life = this.#life.signal;
+    for (let wait = 50, tries = 0; !life.aborted; wait = Math.min(2 * wait, 5_000), tries++) {
+      try {
+        await f();
+        return;
+      } catch (e) {
+        if (tries === 3) { // the first ones may only mean that the issuer is not up yet
+          this.log.error(`${what} cannot be fetched, nothing is allowed until then`, { error: reasonOf(e) });
+        }
+      }
+      await pause(wait, life);
+    }
+  }
+}
+
+async function repeat(f: () => Promise<void>, every: number, life: AbortSignal): Promise<void> {
+  while (!life.aborted) {
+    await pause(every, life);
+    if (!life.aborted) {
+      await f();
+    }
+  }
+}
