@@ -54,7 +54,7 @@ async function handle(
 }
 
 function incoming(req: GuardedRequest, limits: { maxBody: number; bodyTimeout: number }): Incoming {
-  const [path = "", query = ""] = cut(req.originalUrl ?? req.url ?? "");
+  const [path, query] = cut(req.originalUrl ?? req.url ?? "");
   return {
     method: req.method ?? "GET", host: req.headers.host ?? "", path, query,
     values: (name) => req.headersDistinct[name] ?? [],

@@ -32,12 +32,12 @@ class NodeResponse {
   #events: EventFilter | undefined;
   #collected: Buffer[] = [];
   #size = 0;
-  #failure: unknown;
+  #failure: Error | undefined;
 
   constructor(res: ServerResponse, passage: Passage) {
     this.#res = res;
     this.#passage = passage;
-    this.#writeHead = res.writeHead.bind(res) as ServerResponse["writeHead"];
+    this.#writeHead = res.writeHead.bind<ServerResponse["writeHead"]>(res);
     this.#write = res.write.bind(res);
     this.#end = res.end.bind(res);
     this.#flushHeaders = res.flushHeaders.bind(res);
@@ -50,10 +50,10 @@ class NodeResponse {
       release();
       this.#passage.report(0); // unless the answer began
     });
-    res.writeHead = ((status: number, ...rest: unknown[]) => {
+    res.writeHead = (status: number, ...rest: unknown[]) => {
       this.#takeHead(status, rest);
       return res;
-    }) as ServerResponse["writeHead"];
+    };
     res.flushHeaders = () => {
       this.#begin();
       if (this.#mode !== "collect") {
@@ -252,10 +252,10 @@ function headerText(res: ServerResponse, name: string): string {
 /** Sets headers in every form that writeHead takes. */
 function setHeaders(res: ServerResponse, headers: OutgoingHttpHeaders | OutgoingHttpHeader[] | undefined): void {
   if (Array.isArray(headers)) {
-    const flat = headers.flat() as (string | number)[];
-    for (let i = 0; i + 1 < flat.length; i += 2) {
-      res.appendHeader(String(flat[i]), String(flat[i + 1]));
-    }
+    const flat = headers.flat().map(String);
+    const names = flat.filter((_, i) => i % 2 === 0);
+    names.forEach((name) => { res.removeHeader(name); });
+    names.forEach((name, i) => res.appendHeader(name, flat[2 * i + 1] ?? ""));
     return;
   }
   for (const [name, value] of Object.entries(headers ?? {})) {

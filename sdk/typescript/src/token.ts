@@ -145,7 +145,7 @@ function grantOf(c: Record<string, unknown>, issuedAt = 0, expiresAt = 0): Grant
 /** One string or a list of them (RFC 7519 §4.1.3). */
 function audienceOf(aud: unknown): string[] | undefined {
   const list: unknown[] = Array.isArray(aud) ? aud : [aud];
-  return list.every((v) => typeof v === "string") ? (list as string[]) : undefined;
+  return list.every((v) => typeof v === "string") ? list : undefined;
 }
 
 /** Seconds since the epoch, possibly with a fraction (RFC 7519 §2), within reason. */
