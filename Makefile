@@ -64,7 +64,7 @@ lint: ## Run the linters
 	$(GOLANGCI) run --allow-parallel-runners
 
 .PHONY: test
-test: test-fast test-issuers sdk-python examples e2e ## All tests; installs what they need on Debian as root
+test: test-fast test-issuers sdk-python sdk-typescript examples e2e ## All tests; installs what they need on Debian as root
 
 .PHONY: test-fast
 test-fast: ## Go tests without a browser
@@ -102,6 +102,13 @@ sdk-python: ## Lint, type-check and test the Python SDK
 	cd sdk/python && .venv/bin/ruff check --quiet . && .venv/bin/ruff format --check --quiet . && .venv/bin/mypy
 	cd sdk/python && .venv/bin/pytest
 
+.PHONY: sdk-typescript
+sdk-typescript: ## Build, lint and test the TypeScript SDK
+	@sdk/typescript/setup.sh
+	cd sdk/typescript && ./node.sh node_modules/eslint/bin/eslint.js --max-warnings 0 .
+	cd sdk/typescript && rm -rf build && ./node.sh node_modules/typescript/bin/tsc -p tsconfig.test.json
+	cd sdk/typescript && ./node.sh --test --test-reporter=spec build/test/*.test.js
+
 .PHONY: bench
 bench: ## Print throughput, latency, statements and commits of the hot paths
 	$(GO) run ./bench
@@ -133,8 +140,8 @@ vuln: ## Look for known vulnerabilities in what is called
 	else cat "$$out"; exit 1; fi
 
 .PHONY: ci
-ci: verify lint test-race test-issuers sdk-python examples e2e vuln ## What CI runs
+ci: verify lint test-race test-issuers sdk-python sdk-typescript examples e2e vuln ## What CI runs
 
 .PHONY: clean
 clean: ## Remove what make built (not the data of make dev)
-	rm -rf bin dist e2e/clients/node_modules e2e/artifacts examples/.venv examples/typescript/node_modules
+	rm -rf bin dist sdk/typescript/dist sdk/typescript/build sdk/typescript/node_modules e2e/clients/node_modules e2e/artifacts examples/.venv examples/typescript/node_modules

@@ -38,6 +38,10 @@ async function handle(
   ostiary: Ostiary, guard: Guard, req: GuardedRequest, res: ServerResponse, next: (err?: unknown) => void,
 ): Promise<void> {
   const decided = await guard.decide(incoming(req, ostiary.settings));
+  if (decided === "public") {
+    next();
+    return;
+  }
   if (!(decided instanceof Passage)) {
     send(req, res, decided);
     return;

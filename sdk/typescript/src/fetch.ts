@@ -22,7 +22,10 @@ export function ostiaryFetch<Rest extends unknown[] = []>(
   handler: FetchHandler<Rest>, options: Ostiary | OstiaryOptions,
 ): (request: Request, ...rest: Rest) => Promise<Response> {
   const protect = new FetchGuard(options instanceof Ostiary ? options : new Ostiary(options));
-  return (request, ...rest) => protect.handle(request, async (inner) => handler(inner, ...rest));
+  return (request, ...rest) => {
+    const answer = async (inner: Request): Promise<Response> => handler(inner, ...rest);
+    return protect.handle(request, answer, answer);
+  };
 }
 
 /** Does for one request what the guard says, in terms of Request and Response. */
@@ -35,9 +38,14 @@ export class FetchGuard {
     this.#settings = ostiary.settings;
   }
 
-  /** Answers a request itself, or lets next answer a fresh one. */
-  async handle(request: Request, next: (request: Request, grant: Grant) => Promise<Response>): Promise<Response> {
+  /** Answers a request itself, or lets next answer a fresh one. open answers those that need no token. */
+  async handle(
+    request: Request, next: (request: Request, grant: Grant) => Promise<Response>, open: (request: Request) => Promise<Response>,
+  ): Promise<Response> {
     const decided = await this.#guard.decide(this.#incoming(request));
+    if (decided === "public") {
+      return open(request);
+    }
     if (!(decided instanceof Passage)) {
       return responseOf(decided, request.method);
     }
@@ -46,7 +54,14 @@ export class FetchGuard {
     let streams = false;
     try {
       const inner = innerRequest(request, decided, ended.signal);
-      const response = await withGrant(inner, decided.grant, () => next(inner, decided.grant));
+      const answering = withGrant(inner, decided.grant, () => next(inner, decided.grant));
+      const response = await Promise.race([answering, aborted(ended.signal)]);
+      if (response === undefined) {
+        void answering.then((late) => late.body?.cancel(), () => undefined); // nobody waits for it any more
+        const answer = decided.endedAnswer();
+        decided.report(answer.status);
+        return responseOf(answer);
+      }
       const out = await outgoing(response, decided, ended.signal, release);
       streams = out.streams;
       return out.response;
@@ -99,6 +114,13 @@ export class FetchGuard {
       request.signal.removeEventListener("abort", giveUp);
     }
   }
+}
+
+/** Resolves once a signal says so. */
+function aborted(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    signal.addEventListener("abort", () => { resolve(undefined); }, { once: true });
+  });
 }
 
 /** The request a server below gets: without what a client must not say to it. */

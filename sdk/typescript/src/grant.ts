@@ -5,9 +5,16 @@ import type { Grant } from "./token.js";
 const current = new AsyncLocalStorage<Grant>();
 const byRequest = new WeakMap<object, Grant>();
 
-/** Who calls, in everything that runs below a middleware for one request; undefined elsewhere. */
-export function currentGrant(): Grant | undefined {
-  return current.getStore();
+/**
+ * Who calls, in everything that runs below a middleware for one request. Throws elsewhere, so that a handler that was left
+ * unprotected fails instead of serving everybody.
+ */
+export function currentGrant(): Grant {
+  const grant = current.getStore();
+  if (grant === undefined) {
+    throw new Error("ostiary: there is no protected request here; is a middleware in front of this handler?");
+  }
+  return grant;
 }
 
 /** Who makes a request that a middleware has let through: a fetch Request, or the request of Express or node:http. */

@@ -39,14 +39,19 @@ export class Passage {
   readonly isPost: boolean;
   readonly #ostiary: Ostiary;
   readonly #report: (status: number) => void;
+  readonly #endedAnswer: () => Answer;
   #reported = false;
 
-  constructor(ostiary: Ostiary, o: Pick<Passage, "grant" | "bytes" | "body" | "keeps" | "isPost">, report: (status: number) => void) {
+  constructor(
+    ostiary: Ostiary, o: Pick<Passage, "grant" | "bytes" | "body" | "keeps" | "isPost" | "endedAnswer">,
+    report: (status: number) => void,
+  ) {
     this.grant = o.grant;
     this.bytes = o.bytes;
     this.body = o.body;
     this.keeps = o.keeps;
     this.isPost = o.isPost;
+    this.#endedAnswer = o.endedAnswer;
     this.#ostiary = ostiary;
     this.#report = report;
   }
@@ -75,6 +80,11 @@ export class Passage {
     return this.#ostiary.onEnded(this.grant, ended);
   }
 
+  /** The answer to a request whose grant ended before there was one. */
+  endedAnswer(): Answer {
+    return this.#endedAnswer();
+  }
+
   /** Says that a list was withheld. */
   withheld(e: unknown): void {
     this.#ostiary.log.error("a list could not be filtered and was withheld", { error: reasonOf(e) });
@@ -100,8 +110,11 @@ export class Guard {
   }
 
   /** Judges a request: cheap and anonymous checks come first, then who it is, then what is asked for. */
-  async decide(r: Incoming): Promise<Answer | Passage> {
+  async decide(r: Incoming): Promise<Answer | Passage | "public"> {
     const o = this.#ostiary;
+    if (o.settings.public.includes(r.path)) {
+      return "public";
+    }
     if (!o.isReady) {
       try {
         await o.ready();
@@ -144,7 +157,8 @@ export class Guard {
       return denial;
     }
     const keeps = this.#keepsFor(r.method, outcome);
-    return new Passage(o, { grant, bytes, body, keeps, isPost: r.method === "POST" }, (status) => {
+    const endedAnswer = (): Answer => (o.refuses(grant) === "stopped" ? stoppedSubject(body) : revoked(o.view(), r));
+    return new Passage(o, { grant, bytes, body, keeps, isPost: r.method === "POST", endedAnswer }, (status) => {
       this.#report(r.method, outcome, status);
     });
   }
@@ -226,7 +240,7 @@ export class Guard {
       ...(grant.organization !== undefined && { org: grant.organization }),
       client: grant.client,
       ...(grant.host !== undefined && { host: grant.host }),
-      ...(grant.id !== undefined && { grant: grant.id }),
+      ...(grant.grantId !== undefined && { grant: grant.grantId }),
       proof: "token", scopes: grant.scopes, revision: o.view.doc.revision, seq: o.now.feed.sequence,
       silence: Math.max(Math.trunc(Math.min(o.now.silence, Number.MAX_SAFE_INTEGER)), 0),
       status, latency_us: Math.round((performance.now() - o.began) * 1000),
@@ -256,7 +270,7 @@ export class Guard {
   /** Tells the operator what was denied, or would have been. */
   #logDenied(o: Outcome): void {
     const { grant, verdict } = o;
-    const who = { user: grant.user, client: grant.client, grant: grant.id };
+    const who = { user: grant.user, client: grant.client, grant: grant.grantId };
     if (verdict.refused !== undefined) {
       this.#ostiary.log.info("request denied", { reason: verdict.refused, ...who, sequence: o.now.feed.sequence });
       return;

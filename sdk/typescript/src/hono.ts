@@ -26,14 +26,17 @@ export function ostiaryHono(options: Ostiary | OstiaryOptions): (c: Context, nex
   const guard = new FetchGuard(ostiary);
   return async (c, next) => {
     let passed = false;
-    const response = await guard.handle(c.req.raw, async (inner, grant) => {
+    const pass = async (): Promise<Response> => {
       passed = true;
+      await next();
+      return c.res;
+    };
+    const response = await guard.handle(c.req.raw, (inner, grant) => {
       c.req.raw = inner;
       c.set("grant", grant);
       c.set("auth", authInfoOf(grant, ostiary.view().doc.resource.identifier));
-      await next();
-      return c.res;
-    });
+      return pass();
+    }, pass);
     if (!passed) {
       return response;
     }

@@ -1,4 +1,4 @@
-import type { OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from "node:http";
+import { STATUS_CODES, type OutgoingHttpHeader, type OutgoingHttpHeaders, type ServerResponse } from "node:http";
 
 import { serverFailed } from "./denial.js";
 import { EventFilter } from "./events.js";
@@ -45,7 +45,7 @@ class NodeResponse {
 
   install(): void {
     const res = this.#res;
-    const release = this.#passage.onEnded(() => { this.#endStream(); });
+    const release = this.#passage.onEnded(() => { this.#endGrant(); });
     res.once("close", () => {
       release();
       this.#passage.report(0); // unless the answer began
@@ -217,7 +217,7 @@ class NodeResponse {
       const answer = serverFailed(this.#passage.id, "The MCP server's list could not be read");
       res.removeHeader("Content-Encoding");
       setHeaders(res, answer.headers);
-      this.#writeHead(answer.status, "Bad Gateway");
+      this.#writeHead(answer.status, STATUS_CODES[answer.status]);
       this.#write(Buffer.from(answer.body ?? ""));
     }
     this.#end(done);
@@ -235,12 +235,27 @@ class NodeResponse {
     }
   }
 
-  /** Ends a stream whose grant has ended. What is no stream finishes: it is one answer to what was allowed. */
-  #endStream(): void {
-    if (this.#isStream && this.#mode !== "over") {
-      this.#mode = "over";
-      this.#end();
+  /**
+   * Ends what a grant that has ended is still waiting for: with the proper answer where none has begun, else by breaking off a
+   * stream. What is no stream finishes: it is one answer to what was allowed.
+   */
+  #endGrant(): void {
+    const res = this.#res;
+    if (this.#mode === "over" || res.writableEnded || (this.#began && this.#mode !== "collect" && !this.#isStream)) {
+      return;
     }
+    const hasHead = res.headersSent;
+    this.#mode = "over";
+    if (!hasHead) {
+      this.#began = true;
+      res.getHeaderNames().forEach((name) => { res.removeHeader(name); });
+      const answer = this.#passage.endedAnswer();
+      setHeaders(res, answer.headers);
+      this.#passage.report(answer.status);
+      this.#writeHead(answer.status, STATUS_CODES[answer.status]);
+      this.#write(Buffer.from(answer.body ?? ""));
+    }
+    this.#end();
   }
 }
 

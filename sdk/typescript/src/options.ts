@@ -14,6 +14,9 @@ export interface OstiaryOptions {
   /** A policy that stays as it is, instead of the issuer's: for tests, and for servers that carry their policy in their code. */
   readonly policy?: PolicyDocument;
 
+  /** Exact paths that need no token, e.g. `/healthz`. Everything else that reaches a middleware is protected. */
+  readonly public?: readonly string[];
+
   /** Called for every call that was decided, once it is known how it was answered. It must be quick. */
   readonly observe?: (call: CallRecord) => void;
   /** Reports every call to the issuer. Off unless given. */
@@ -62,6 +65,7 @@ export function settled(o: OstiaryOptions): Settled {
   return {
     ...o,
     skew,
+    public: o.public ?? [],
     logger: o.logger ?? consoleLogger,
     fetch: o.fetch ?? globalThis.fetch,
     now: o.now ?? Date.now,

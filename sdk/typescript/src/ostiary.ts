@@ -14,6 +14,7 @@ import { Reporter } from "./reporter.js";
 import { Sessions } from "./sessions.js";
 import { View } from "./site.js";
 import { TokenError, Tokens, type Grant } from "./token.js";
+import { Watch } from "./watch.js";
 
 /** Keys and policy are not there yet, so nothing can be allowed. */
 export class NotReady extends Error {}
@@ -22,6 +23,8 @@ export class NotReady extends Error {}
 export class StoppedError extends Error {}
 
 const flaggedTargets = 1024;
+const feedEvery = 20_000; // as often as the issuer signs a feed
+const feedLifetime = 120_000;
 
 /**
  * Decides for one MCP server what a token may do, from the issuer's keys, the published policy and the feed of revocations,
@@ -32,6 +35,7 @@ export class Ostiary {
   /** @internal */ readonly log: Logger;
   /** @internal */ readonly sessions = new Sessions();
   readonly #life = new AbortController();
+  readonly #watch: Watch;
   readonly #tokens: Tokens;
   readonly #keys: IssuerKeys;
   readonly #policy: PolicySource;
@@ -43,21 +47,28 @@ export class Ostiary {
 
   #view: View | undefined;
   #compiledFeed = new CompiledFeed();
-  #heard: { silent: number; at: number; wall: number } | undefined;
+  #hasFeed = false;
+  #hurry = new AbortController();
+  #signed: number | undefined; // when the newest thing was signed that contact is counted from
 
   /** Begins to fetch keys, policy and feed. Throws a TypeError for options that cannot work. */
   constructor(options: OstiaryOptions) {
     const o = settled(options);
     this.settings = o;
     this.log = o.logger;
-    const common = { issuer: o.issuer, fetcher: new Fetcher(o.fetch), now: o.now, log: o.logger, life: this.#life.signal };
+    const watch = new Watch(o.now);
+    this.#watch = watch;
+    const common = { issuer: o.issuer, fetcher: new Fetcher(o.fetch), now: watch.now, log: o.logger, life: this.#life.signal };
     this.#keys = new IssuerKeys(common);
-    this.#tokens = new Tokens({ keys: this.#keys, issuer: o.issuer, skew: o.skew * 1000, now: o.now });
-    const following: Following = { ...common, resourceId: o.resourceId, keys: this.#keys, skew: o.skew * 1000 };
-    this.#policy = new PolicySource(following, (doc) => { this.#view = new View(doc, o.issuer, o.identifier); });
+    this.#tokens = new Tokens({ keys: this.#keys, issuer: o.issuer, skew: o.skew * 1000, now: watch.now });
+    const following: Following = { ...common, watch, resourceId: o.resourceId, keys: this.#keys, skew: o.skew * 1000 };
+    this.#policy = new PolicySource(following, (doc, signed) => {
+      this.#view = new View(doc, o.issuer, o.identifier);
+      this.#hear(signed);
+    });
     this.#feed = new FeedSource(following, {
       backoff: o.backoff,
-      take: (feed, issuedAt) => { this.#takeFeed(feed, issuedAt); },
+      take: (feed, signed, before) => { this.#takeFeed(feed, signed, before); },
     });
     this.#reporter = o.report === undefined ? undefined : new Reporter(o.report, { ...common, resourceId: o.resourceId });
     if (o.policy !== undefined) {
@@ -181,35 +192,54 @@ export class Ostiary {
     }
   }
 
-  /** Seconds since the issuer was last heard, by the worse of two clocks: one may be set back, the other sleeps with the machine. */
+  /** Seconds since the issuer was last heard; negative when that is not counted. */
   #silence(): number {
-    if (this.#heard === undefined) {
-      return this.settings.policy === undefined ? Infinity : -1;
+    return this.#signed === undefined ? -1 : Math.max(this.#watch.now() - this.#signed, 0) / 1000;
+  }
+
+  /** Until there is a feed, contact is counted from when the policy was signed. */
+  #hear(signed: number): void {
+    this.#watch.heard(signed);
+    if (!this.#hasFeed) {
+      this.#signed = signed;
     }
-    const steady = this.#heard.silent + performance.now() - this.#heard.at;
-    return Math.max(steady, this.settings.now() - this.#heard.wall, 0) / 1000;
   }
 
-  #hear(wall: number): void {
-    this.#heard = { silent: Math.max(this.settings.now() - wall, 0), at: performance.now(), wall };
-  }
-
-  #takeFeed(feed: CompiledFeed, issuedAt: number): void {
+  #takeFeed(feed: CompiledFeed, signed: number, before: number): void {
     this.#compiledFeed = feed;
-    this.#hear(issuedAt);
-    if (feed.revision > this.#policy.revision && this.settings.policy === undefined) {
-      void this.#policy.follow();
+    this.#hasFeed = true;
+    this.#watch.heard(signed);
+    this.#signed = signed;
+    if (feed.revision > this.#policy.revision) {
+      this.#hurry.abort();
     }
+    // What ended them may have come and gone in the meantime: entries leave the feed once no token from before can be alive.
+    const gap = signed - before > feedLifetime;
     for (const { grant, ended } of this.#watchers) {
-      if (this.refuses(grant) !== undefined) {
+      if (this.refuses(grant) !== undefined || (gap && grant.expiresAt.getTime() < this.#watch.now())) {
         ended();
+      }
+    }
+  }
+
+  /** Looks for a newer policy: often while nothing is heard, seldom while the feed says when there is one, then at once. */
+  async #followPolicy(): Promise<void> {
+    const { pollEvery } = this.settings;
+    const life = this.#life.signal;
+    while (!life.aborted) {
+      const isHeard = this.#hasFeed && this.#silence() * 1000 < 3 * feedEvery;
+      const isBehind = this.#compiledFeed.revision > this.#policy.revision; // a node may not have it yet
+      await pause(isBehind ? Math.min(pollEvery, 1_000) : isHeard ? 10 * pollEvery : pollEvery, life, this.#hurry.signal);
+      this.#hurry = new AbortController();
+      if (!life.aborted) {
+        await this.#policy.follow();
       }
     }
   }
 
   /** Fetches keys, policy and feed for the first time and begins to follow them. Never rejects. */
   async #start(): Promise<void> {
-    const { policy, pollEvery } = this.settings;
+    const { policy } = this.settings;
     const life = this.#life.signal;
     await this.#insist("keys of the issuer", () => this.#keys.load());
     if (policy === undefined) {
@@ -217,10 +247,6 @@ export class Ostiary {
     }
     if (life.aborted) {
       return;
-    }
-    if (policy === undefined) {
-      this.#hear(this.settings.now()); // by whoever signed the policy, just now
-      void repeat(() => this.#policy.follow(), pollEvery, life);
     }
     try {
       await this.#feed.fetch();
@@ -230,6 +256,9 @@ export class Ostiary {
       }
     }
     void this.#feed.run();
+    if (policy === undefined) {
+      void this.#followPolicy();
+    }
   }
 
   /** Tries until it works or the life ends: the issuer may start at the same time as this server. */
@@ -245,15 +274,6 @@ export class Ostiary {
         }
       }
       await pause(wait, life);
-    }
-  }
-}
-
-async function repeat(f: () => Promise<void>, every: number, life: AbortSignal): Promise<void> {
-  while (!life.aborted) {
-    await pause(every, life);
-    if (!life.aborted) {
-      await f();
     }
   }
 }

@@ -1,5 +1,5 @@
 import { pause } from "./issuer/feedSource.js";
-import type { Fetcher } from "./issuer/fetch.js";
+import { within, type Fetcher } from "./issuer/fetch.js";
 import { reasonOf, type Logger } from "./log.js";
 import type { CallRecord } from "./record.js";
 
@@ -99,8 +99,8 @@ export class Reporter {
     const dropped = this.#dropped;
     const body = `{"calls":[${batch.join(",")}]${dropped > 0 ? `,"dropped":${dropped}` : ""}}`;
     const headers = { Authorization: this.#authorization, "Content-Type": "application/json" };
-    const signal = AbortSignal.any([life, AbortSignal.timeout(postTimeout)]);
-    const answer = await fetcher.post(`${issuer}/resources/${encodeURIComponent(resourceId)}/calls`, headers, body, signal);
+    const address = `${issuer}/resources/${encodeURIComponent(resourceId)}/calls`;
+    const answer = await within(postTimeout, life, (signal) => fetcher.post(address, headers, body, signal));
     await answer.body?.cancel();
     if (answer.status === 200) {
       this.#dropped -= dropped;

@@ -11,7 +11,7 @@ const rememberedTokens = 8192;
 /** Who calls and what the user allowed, as the access token says. */
 export interface Grant {
   /** Id of the lasting permission, `grt_…`; undefined in tokens that rest on none. */
-  readonly id: string | undefined;
+  readonly grantId: string | undefined;
   readonly issuer: string;
   /** The user, `sub`. */
   readonly user: string;
@@ -135,7 +135,7 @@ function grantOf(c: Record<string, unknown>, issuedAt = 0, expiresAt = 0): Grant
     return undefined;
   }
   return Object.freeze({
-    id: others[0], organization: others[1], host: others[2], tokenId: others[3],
+    grantId: others[0], organization: others[1], host: others[2], tokenId: others[3],
     issuer: iss as string, user: sub, client,
     scopes: Object.freeze(scope.split(/\s+/).filter((s) => s !== "" && isHeaderSafe(s))),
     issuedAt: new Date(issuedAt), expiresAt: new Date(expiresAt),

@@ -250,13 +250,13 @@ for (const framework of frameworks) {
       assert.equal(grant, w.last.requestGrant);
       assert.ok(grant);
       assert.deepEqual(
-        [grant.id, grant.user, grant.organization, grant.client, grant.host, grant.issuer],
+        [grant.grantId, grant.user, grant.organization, grant.client, grant.host, grant.issuer],
         ["grt_1", "usr_ann", "org_globex", "cli_claude", "claude-code", w.issuer.url],
       );
       assert.deepEqual(grant.scopes, ["data:read", "data:list"]);
       await w.tool(await w.token("data:read", { org_id: undefined, grant_id: undefined }), "read_data");
       assert.equal(w.last.grant?.organization, undefined);
-      assert.equal(w.last.grant?.id, undefined);
+      assert.equal(w.last.grant?.grantId, undefined);
     });
 
     test("keeps concurrent callers apart", async (t) => {

@@ -37,7 +37,7 @@ for (const [file, atLeast] of [["vectors.json", 80], ["fuzzed.json", 1000]] as c
         const rules = compiled.get(v.document);
         assert.ok(rules, v.name);
         const { user = "", org, client = "", host, grant } = v.subject ?? {};
-        const subject = { user, organization: org, client, host, id: grant };
+        const subject = { user, organization: org, client, host, grantId: grant };
         const situation = { feed: new CompiledFeed(v.feed ?? undefined), silence: v.silence ?? 0 };
         const target = { kind: v.kind ?? "tool", name: v.tool };
         const got = rules.judge(target, subject, rules.granted(v.granted ?? []), situation);

@@ -1,6 +1,5 @@
 import { reasonOf } from "../log.js";
 import { CompiledFeed, feedType, type Feed } from "../policy/feed.js";
-import { millis } from "../token.js";
 import { chunksOf, fetchTimeout, holdTo200, readBounded } from "./fetch.js";
 import { verifyBundle, type Following } from "./policySource.js";
 
@@ -9,11 +8,12 @@ const feedLimit = 8 * 2 ** 20;
 const streamSilence = 45_000;
 const pollWait = 25; // seconds
 /** How long to long-poll before trying a stream again. */
-const streamAgainAfter = 5 * 60_000;
+const streamAgainAfter = 10 * 60_000;
 
 /** Where feeds go, and how long to wait before coming back. */
 export interface FeedOptions {
-  readonly take: (feed: CompiledFeed, issuedAt: number) => void;
+  /** signed says when the issuer signed it, before the same of the one that was in force. */
+  readonly take: (feed: CompiledFeed, signed: number, before: number) => void;
   /** Bounds of the wait between two attempts, in milliseconds. */
   readonly backoff: { readonly min: number; readonly max: number };
 }
@@ -26,9 +26,11 @@ export class FeedSource {
   readonly #with: Following;
   readonly #options: FeedOptions;
   #sequence = -1;
-  #issuedAt = 0;
+  #signed = -Infinity;
   #failures = 0;
+  #isRefusing = false;
   #taken = 0;
+  #proven = false; // events have come by stream, so that one may be resumed
 
   constructor(following: Following, options: FeedOptions) {
     this.#with = following;
@@ -38,13 +40,13 @@ export class FeedSource {
   /** Fetches the current feed, for the start. */
   async fetch(): Promise<void> {
     const { fetcher, life } = this.#with;
-    const { body } = await fetcher.get(this.#address(), "application/jwt", feedLimit, { signal: life });
+    const { body } = await fetcher.get(this.#address(), { accept: "application/jwt", limit: feedLimit, life });
     await this.#take(textOf(body));
   }
 
   /** Follows the feed until the life ends. Never rejects. */
   async run(): Promise<void> {
-    const { life, now } = this.#with;
+    const { life, watch: { now } } = this.#with;
     let streaming = true;
     let pollingSince = Infinity;
     while (!life.aborted) {
@@ -52,7 +54,7 @@ export class FeedSource {
       const before = this.#sequence;
       const heard = await this.#attempt(() => (streaming ? this.#stream() : this.#longPoll()));
       if (streaming) {
-        streaming = heard; // one that brought something is worth coming back to
+        streaming = this.#proven = heard; // one that brought something is worth coming back to
         pollingSince = now();
       } else {
         streaming = !heard || now() - pollingSince > streamAgainAfter;
@@ -91,37 +93,38 @@ export class FeedSource {
   }
 
   async #stream(): Promise<void> {
-    const controller = new AbortController();
-    const silenceTimer = (ms: number): NodeJS.Timeout =>
-      setTimeout(() => { controller.abort(new Error("the stream is silent")); }, ms).unref();
-    let timer = silenceTimer(fetchTimeout);
-    const signal = AbortSignal.any([this.#with.life, controller.signal]);
+    const { life, fetcher } = this.#with;
+    const over = new AbortController();
+    const end = (): void => { over.abort(life.reason); };
+    const patience = (ms: number): NodeJS.Timeout =>
+      setTimeout(() => { over.abort(new Error("the stream is silent")); }, ms).unref();
+    const headers: Record<string, string> = { Accept: "text/event-stream" };
+    // Without it the issuer sends an event at once, which is how a proxy that buffers is found out.
+    if (this.#proven) {
+      headers["Last-Event-ID"] = String(this.#sequence);
+    }
+    let silence = patience(this.#proven ? streamSilence : fetchTimeout);
+    life.addEventListener("abort", end);
     try {
-      const headers: Record<string, string> = { Accept: "text/event-stream" };
-      if (this.#sequence >= 0) {
-        headers["Last-Event-ID"] = String(this.#sequence);
-      }
-      const answer = await this.#with.fetcher.open(this.#address(), headers, signal);
+      const answer = await fetcher.open(this.#address(), headers, over.signal);
       await holdTo200(answer);
-      if (this.#sequence >= 0) { // nothing need come before the issuer signs again
-        clearTimeout(timer);
-        timer = silenceTimer(streamSilence);
-      }
       if (!/^text\/event-stream\b/i.test(answer.headers.get("Content-Type") ?? "")) {
-        await this.#takeLogged(textOf(await readBounded(answer.body, feedLimit)));
+        await this.#take(textOf(await readBounded(answer.body, feedLimit)));
         throw new Error("the issuer does not stream");
       }
       const events = new EventReader(feedLimit);
       for await (const chunk of chunksOf(answer.body)) {
-        clearTimeout(timer);
-        timer = silenceTimer(streamSilence);
         for (const data of events.feed(chunk)) {
-          await this.#takeLogged(data);
+          if (await this.#takesLogged(data)) { // only good ones prove the stream alive
+            clearTimeout(silence);
+            silence = patience(streamSilence);
+          }
         }
       }
     } finally {
-      clearTimeout(timer);
-      controller.abort();
+      clearTimeout(silence);
+      life.removeEventListener("abort", end);
+      over.abort();
     }
   }
 
@@ -129,65 +132,75 @@ export class FeedSource {
     const { fetcher, life } = this.#with;
     const address = `${this.#address()}?wait=${pollWait}&after=${Math.max(this.#sequence, 0)}`;
     const timeout = pollWait * 1000 + fetchTimeout;
-    const { body } = await fetcher.get(address, "application/jwt", feedLimit, { signal: life, timeout });
+    const { body } = await fetcher.get(address, { accept: "application/jwt", limit: feedLimit, life, timeout });
     await this.#take(textOf(body));
   }
 
   /** In a stream one bad feed is no reason to hang up: the next may be good. */
-  async #takeLogged(compact: string): Promise<void> {
+  async #takesLogged(compact: string): Promise<boolean> {
     try {
       await this.#take(compact);
+      this.#isRefusing = false;
+      return true;
     } catch (e) {
-      this.#with.log.warn("a feed of revocations was refused, going on with the last one", { error: reasonOf(e) });
+      if (!this.#isRefusing) {
+        this.#with.log.error("a feed of revocations was refused, going on with the last one", { error: reasonOf(e) });
+      }
+      this.#isRefusing = true;
+      return false;
     }
   }
 
   async #take(compact: string): Promise<void> {
-    const claims = await verifyBundle(this.#with, compact, feedType, "signed feed");
+    const { claims, signed } = await verifyBundle(this.#with, compact, feedType, "signed feed");
     const feed = claims["feed"] as Feed | undefined;
-    if (typeof feed?.seq !== "number" || typeof feed.revision !== "number" || typeof feed.ended !== "object") {
+    if (!isSequence(feed?.seq) || typeof feed?.revision !== "number" || typeof feed.ended !== "object") {
       throw new Error("signed feed: is not a feed");
     }
-    const issuedAt = millis(claims["iat"]) ?? 0;
     if (feed.seq < this.#sequence) {
-      throw new Error(`signed feed: sequence ${feed.seq} after ${this.#sequence}`);
+      throw new Error(`signed feed: goes back from sequence ${this.#sequence} to ${feed.seq}`);
     }
     this.#taken++;
-    if (feed.seq === this.#sequence && issuedAt < this.#issuedAt) {
-      return; // a copy from a cache; the one in force says the same
-    }
-    this.#sequence = feed.seq;
-    this.#issuedAt = issuedAt;
-    this.#options.take(new CompiledFeed(feed), issuedAt);
     if (this.#failures > 0) {
       this.#failures = 0;
       this.#with.log.info("the feed of revocations can be read again", { sequence: feed.seq });
     }
+    if (feed.seq === this.#sequence && signed <= this.#signed) {
+      return; // the same again, or from a node whose clock is a little behind
+    }
+    const before = this.#signed;
+    this.#sequence = feed.seq;
+    this.#signed = Math.max(signed, before);
+    this.#options.take(new CompiledFeed(feed), this.#signed, before);
   }
+}
+
+function isSequence(n: unknown): boolean {
+  return typeof n === "number" && Number.isSafeInteger(n) && n >= 0;
 }
 
 function textOf(body: Uint8Array): string {
   return Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("latin1").trim();
 }
 
-/** Waits, at most until signal. A wait alone does not keep a process alive. */
-export function pause(ms: number, signal: AbortSignal): Promise<void> {
+/** Waits, at most until one of signals. A wait alone does not keep a process alive. */
+export function pause(ms: number, ...signals: AbortSignal[]): Promise<void> {
   return new Promise((resolve) => {
-    if (signal.aborted) {
+    if (signals.some((s) => s.aborted)) {
       resolve();
       return;
     }
     const done = (): void => {
       clearTimeout(timer);
-      signal.removeEventListener("abort", done);
+      signals.forEach((s) => { s.removeEventListener("abort", done); });
       resolve();
     };
     const timer = setTimeout(done, ms).unref();
-    signal.addEventListener("abort", done);
+    signals.forEach((s) => { s.addEventListener("abort", done); });
   });
 }
 
-/** Reads the data of server-sent events of a bounded size. */
+/** Reads the data of those server-sent events that are feeds, of a bounded size. */
 export class EventReader {
   readonly #limit: number;
   #rest = "";
@@ -206,8 +219,10 @@ export class EventReader {
     for (let end = blankLine.exec(this.#rest); end !== null; end = blankLine.exec(this.#rest)) {
       const lines = this.#rest.slice(0, end.index).split(/\r\n|\n|\r/);
       this.#rest = this.#rest.slice(end.index + end[0].length);
-      const data = lines.filter((line) => line.startsWith("data:")).map((line) => line.slice(5).replace(/^ /, ""));
-      if (data.length > 0) {
+      const values = (name: string): string[] =>
+        lines.filter((line) => line.startsWith(name + ":")).map((line) => line.slice(name.length + 1).replace(/^ /, ""));
+      const data = values("data");
+      if (data.length > 0 && values("event").at(-1) === "feed") {
         found.push(data.join("\n"));
       }
     }

@@ -7,6 +7,32 @@ export interface Fetched {
 
 export const fetchTimeout = 10_000;
 
+/** How a small document is fetched. */
+interface GetOptions {
+  readonly accept: string;
+  readonly limit: number; // bytes
+  readonly etag?: string;
+  readonly timeout?: number;
+  readonly life: AbortSignal;
+}
+
+/** Does something within a time and a life. The signals are not joined by AbortSignal.any: what lives long would collect them. */
+export async function within<T>(ms: number, life: AbortSignal, f: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const over = new AbortController();
+  const end = (): void => { over.abort(life.reason); };
+  const timer = setTimeout(() => { over.abort(new Error("it took too long")); }, ms).unref();
+  life.addEventListener("abort", end);
+  if (life.aborted) {
+    end();
+  }
+  try {
+    return await f(over.signal);
+  } finally {
+    clearTimeout(timer);
+    life.removeEventListener("abort", end);
+  }
+}
+
 /** How documents of the issuer are read: bounded in size and time, and never by a redirect. */
 export class Fetcher {
   readonly #fetch: typeof globalThis.fetch;
@@ -15,22 +41,22 @@ export class Fetcher {
     this.#fetch = fetch;
   }
 
-  /** Fetches a small document, at most limit bytes of it. Throws for every answer but 200, and 304 to an ETag. */
-  async get(address: string, accept: string, limit: number, options: { etag?: string; signal?: AbortSignal; timeout?: number } = {}): Promise<Fetched> {
-    const headers: Record<string, string> = { Accept: accept };
-    if (options.etag !== undefined) {
-      headers["If-None-Match"] = options.etag;
+  /** Fetches a small document. Throws for every answer but 200, and 304 to an ETag. */
+  get(address: string, o: GetOptions): Promise<Fetched> {
+    const headers: Record<string, string> = { Accept: o.accept };
+    if (o.etag !== undefined) {
+      headers["If-None-Match"] = o.etag;
     }
-    const timeout = AbortSignal.timeout(options.timeout ?? fetchTimeout);
-    const signal = options.signal === undefined ? timeout : AbortSignal.any([options.signal, timeout]);
-    const answer = await this.open(address, headers, signal);
-    const etag = answer.headers.get("ETag") ?? undefined;
-    if (answer.status === 304 && options.etag !== undefined) {
-      await answer.body?.cancel();
-      return { status: 304, body: new Uint8Array(), etag: options.etag };
-    }
-    await holdTo200(answer);
-    return { status: 200, body: await readBounded(answer.body, limit), etag };
+    return within(o.timeout ?? fetchTimeout, o.life, async (signal) => {
+      const answer = await this.open(address, headers, signal);
+      const etag = answer.headers.get("ETag") ?? undefined;
+      if (answer.status === 304 && o.etag !== undefined) {
+        await answer.body?.cancel();
+        return { status: 304, body: new Uint8Array(), etag: o.etag };
+      }
+      await holdTo200(answer);
+      return { status: 200, body: await readBounded(answer.body, o.limit), etag };
+    });
   }
 
   /** Sends a GET and returns the answer, whatever it is, with its body still to read. */

@@ -152,18 +152,20 @@ export class IssuerKeys {
   }
 
   async #load(): Promise<Map<string, VerifyKey>> {
-    const { body } = await within("keys of the issuer", async () =>
-      this.#fetcher.get(await this.#jwksURI(), "application/jwk-set+json, application/json", jwksLimit, { signal: this.#life }),
+    const { body } = await trying("keys of the issuer", async () =>
+      this.#fetcher.get(await this.#jwksURI(), {
+        accept: "application/jwk-set+json, application/json", limit: jwksLimit, life: this.#life,
+      }),
     );
-    return within("keys of the issuer", () => parseKeys(body));
+    return trying("keys of the issuer", () => parseKeys(body));
   }
 
   async #jwksURI(): Promise<string> {
     const { protocol, origin, pathname } = new URL(this.#issuer);
     // RFC 8414 §3.1: the well-known path goes between host and path of the issuer.
     const address = origin + "/.well-known/oauth-authorization-server" + (pathname === "/" ? "" : pathname);
-    const { body } = await within("metadata of the issuer", () =>
-      this.#fetcher.get(address, "application/json", metadataLimit, { signal: this.#life }),
+    const { body } = await trying("metadata of the issuer", () =>
+      this.#fetcher.get(address, { accept: "application/json", limit: metadataLimit, life: this.#life }),
     );
     const metadata = objectOf(body);
     // RFC 8414 §3.3: identical, or the document must not be used.
@@ -180,7 +182,7 @@ export class IssuerKeys {
 }
 
 /** Says of an error what was tried. */
-async function within<T>(what: string, f: () => Promise<T>): Promise<T> {
+async function trying<T>(what: string, f: () => Promise<T>): Promise<T> {
   try {
     return await f();
   } catch (e) {

@@ -1,6 +1,7 @@
 import { reasonOf, type Logger } from "../log.js";
 import { policyType, type PolicyDocument } from "../policy/document.js";
 import { millis } from "../token.js";
+import type { Watch } from "../watch.js";
 import type { Fetcher } from "./fetch.js";
 import type { IssuerKeys } from "./keys.js";
 
@@ -13,7 +14,7 @@ export interface Following {
   readonly keys: IssuerKeys;
   readonly fetcher: Fetcher;
   readonly skew: number;
-  readonly now: () => number;
+  readonly watch: Watch;
   readonly log: Logger;
   readonly life: AbortSignal;
 }
@@ -24,14 +25,14 @@ export interface Following {
  */
 export class PolicySource {
   readonly #with: Following;
-  readonly #take: (doc: PolicyDocument) => void;
+  readonly #take: (doc: PolicyDocument, signed: number) => void;
   #revision = -1;
   #etag: string | undefined;
   #polling: Promise<void> | undefined;
   #failing = false;
 
   /** take is called with every newer document; it throws for one it cannot work with, which then counts as not served. */
-  constructor(following: Following, take: (doc: PolicyDocument) => void) {
+  constructor(following: Following, take: (doc: PolicyDocument, signed: number) => void) {
     this.#with = following;
     this.#take = take;
   }
@@ -76,49 +77,49 @@ export class PolicySource {
     const { fetcher, issuer, resourceId, life } = this.#with;
     const address = `${issuer}/resources/${encodeURIComponent(resourceId)}/policy`;
     const etag = this.#etag === undefined ? {} : { etag: this.#etag };
-    const fetched = await fetcher.get(address, "application/jwt", policyLimit, { signal: life, ...etag });
+    const fetched = await fetcher.get(address, { accept: "application/jwt", limit: policyLimit, life, ...etag });
     if (fetched.status === 304) {
       return;
     }
-    const doc = await this.#verify(Buffer.from(fetched.body).toString("latin1"));
+    const [doc, signed] = await this.#verify(Buffer.from(fetched.body).toString("latin1"));
     if (doc.revision < this.#revision) {
       throw new Error(`issuer serves revision ${doc.revision} after ${this.#revision}`);
     }
-    this.#take(doc);
+    this.#take(doc, signed);
     this.#revision = doc.revision;
     this.#etag = fetched.etag;
   }
 
   /** Checks a signed policy: kind, key, issuer, resource, time. */
-  async #verify(compact: string): Promise<PolicyDocument> {
-    const claims = await verifyBundle(this.#with, compact, policyType, "signed policy");
+  async #verify(compact: string): Promise<[PolicyDocument, number]> {
+    const { claims, signed } = await verifyBundle(this.#with, compact, policyType, "signed policy");
     const doc = claims["policy"] as PolicyDocument | undefined;
     if (typeof doc?.revision !== "number" || doc.resource.id !== this.#with.resourceId) {
       throw new Error("signed policy: is about another resource");
     }
-    return doc;
+    return [doc, signed];
   }
 }
 
 /** Checks what a signed document of a resource has in common: kind, key, issuer, resource, time. */
 export async function verifyBundle(
   f: Following, compact: string, typ: string, what: string,
-): Promise<Record<string, unknown>> {
+): Promise<{ claims: Record<string, unknown>; signed: number }> {
   const { claims } = await f.keys.verify(compact, typ);
   const issuedAt = millis(claims["iat"]);
   const expiresAt = millis(claims["exp"]);
-  const now = f.now();
+  const now = f.watch.now();
   if (claims["iss"] !== f.issuer) {
     throw new Error(`${what}: comes from another issuer`);
   }
   if (claims["sub"] !== f.resourceId) {
     throw new Error(`${what}: is about another resource`);
   }
-  if (expiresAt === undefined || now >= expiresAt + f.skew) {
+  if (expiresAt === undefined || (issuedAt !== undefined && expiresAt <= issuedAt) || now >= expiresAt + f.skew) {
     throw new Error(`${what}: has expired`);
   }
   if (issuedAt === undefined || issuedAt > now + f.skew) {
     throw new Error(`${what}: is from the future`);
   }
-  return claims;
+  return { claims, signed: issuedAt };
 }

@@ -31,7 +31,7 @@ export interface Subject {
   readonly organization?: string | undefined;
   readonly client: string;
   readonly host?: string | undefined;
-  readonly id?: string | undefined; // of the grant
+  readonly grantId?: string | undefined;
 }
 
 /** A feed prepared for deciding. */
@@ -69,7 +69,7 @@ export class CompiledFeed {
    */
   refuses(s: Subject, resourceID: string): Extract<Reason, "revoked" | "stopped"> | undefined {
     if (
-      has(this.#grants, s.id) || has(this.#users, s.user) || has(this.#organizations, s.organization) ||
+      has(this.#grants, s.grantId) || has(this.#users, s.user) || has(this.#organizations, s.organization) ||
       has(this.#clients, s.client)
     ) {
       return "revoked";
