@@ -63,6 +63,11 @@ func (f *testFeed) wake() {
 func (is *testIssuer) signedFeed() (compact string, sequence int64, changed <-chan struct{}) {
 	is.mu.Lock()
 	defer is.mu.Unlock()
+	return is.signFeed()
+}
+
+// signFeed is signedFeed for who holds the lock.
+func (is *testIssuer) signFeed() (compact string, sequence int64, changed <-chan struct{}) {
 	f := &is.feed
 	if f.changed == nil {
 		f.changed = make(chan struct{})
@@ -120,7 +125,13 @@ func (is *testIssuer) streamFeed(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	known := r.Header.Get("Last-Event-ID")
 	for {
-		compact, sequence, changed := is.signedFeed()
+		is.mu.Lock()
+		instead := is.feed.serve != nil || is.override != nil
+		compact, sequence, changed := is.signFeed()
+		is.mu.Unlock()
+		if instead { // streams from before something else was to be answered end
+			return
+		}
 		if id := fmt.Sprint(sequence); id != known {
 			_, _ = fmt.Fprintf(w, "id: %s\nevent: feed\nretry: 1000\ndata: %s\n\n", id, compact)
 			_ = http.NewResponseController(w).Flush()
