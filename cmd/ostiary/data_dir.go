@@ -59,6 +59,12 @@ func openDataDir(ctx context.Context, path string, reset bool) (*dataDir, error)
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
+	switch ours, err := isDataDir(path); {
+	case err != nil:
+		return nil, fmt.Errorf("data directory: %w", err)
+	case !ours: // what is marked as ours may be cleared later
+		return nil, fmt.Errorf("data directory: %s holds files of somebody else; name an empty or a new directory", path)
+	}
 	if err := os.WriteFile(filepath.Join(path, dataMarker), nil, 0o600); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
@@ -66,16 +72,28 @@ func openDataDir(ctx context.Context, path string, reset bool) (*dataDir, error)
 	return d, d.loadSecrets()
 }
 
+// isDataDir reports whether a directory was made by us, or is empty.
+func isDataDir(path string) (bool, error) {
+	entries, err := os.ReadDir(path)
+	if err != nil || len(entries) == 0 {
+		return err == nil, err
+	}
+	_, err = os.Stat(filepath.Join(path, dataMarker))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // clearDataDir removes a data directory of ours. Anything else is left alone: a mistyped path must not cost a home directory.
 func clearDataDir(ctx context.Context, path string) error {
-	entries, err := os.ReadDir(path)
-	if errors.Is(err, fs.ErrNotExist) || (err == nil && len(entries) == 0) {
+	ours, err := isDataDir(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil
-	}
-	if err != nil {
+	case err != nil:
 		return fmt.Errorf("reset: %w", err)
-	}
-	if _, err := os.Stat(filepath.Join(path, dataMarker)); err != nil {
+	case !ours:
 		return fmt.Errorf("reset: %s was not made by ostiary dev; remove it yourself if you mean it", path)
 	}
 	// The cluster may live elsewhere, when the server's account cannot reach path.
