@@ -49,6 +49,22 @@ func TestNormalize_KeepsWhatIsOffered(t *testing.T) {
 	}
 }
 
+func TestNormalize_InfersTheKindOfApplication(t *testing.T) {
+	t.Parallel()
+	for want, uris := range map[string][]string{
+		"native": {"http://localhost:1/callback", "http://127.0.0.1/", "cursor://a/b"},
+		"web":    {"http://localhost:1/callback", "https://h.example/cb"},
+	} {
+		if got := normalize(t, clients.Registration{RedirectURIs: uris}).ApplicationType; got != want {
+			t.Errorf("%v: %q, want %q", uris, got, want)
+		}
+	}
+	mixed := clients.Registration{ApplicationType: "web", RedirectURIs: []string{"cursor://a/b", "http://localhost:8787/cb"}}
+	if got := normalize(t, mixed); got.ApplicationType != "web" || len(got.RedirectURIs) != 2 {
+		t.Errorf("what a host says of itself is a hint: %+v", got)
+	}
+}
+
 func TestNormalize_RefusesWithTheRightCode(t *testing.T) {
 	t.Parallel()
 	ok := []string{"https://h.example/cb"}
@@ -124,6 +140,25 @@ func TestDynamic_OpensOnlyItsOwn(t *testing.T) {
 	} {
 		if err := try(); !errors.Is(err, clients.ErrNotDynamic) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Hosts register every address they may ever use: as many as we have seen fit, with room to spare.
+func TestDynamic_CarriesAsManyRedirectsAsHostsSend(t *testing.T) {
+	t.Parallel()
+	var uris []string
+	for i := range 10 {
+		uris = append(uris, fmt.Sprintf("https://connectors.host.example/region-%d/oauth/callback", i), fmt.Sprintf("http://127.0.0.1:%d/callback", 13316+i))
+	}
+	uris = uris[:16]
+	for _, method := range []string{"none", "client_secret_post"} {
+		client, _, err := dynamic().Issue(normalize(t, clients.Registration{ClientName: "Host", RedirectURIs: uris, TokenEndpointAuthMethod: method}))
+		if err != nil {
+			t.Fatalf("%s: %v", method, err)
+		}
+		if opened, err := dynamic().Open(client.ID); err != nil || !slices.Equal(opened.RedirectURIs, uris) {
+			t.Errorf("%s: %v, %v", method, opened, err)
 		}
 	}
 }
