@@ -100,7 +100,10 @@ func (h *codeGrant) HandleTokenEndpointRequest(_ context.Context, r fosite.Acces
 		return errOtherTarget
 	}
 	session.code = code
-	return nil
+	// Nothing was consumed: a code that is young enough works when the stop is lifted.
+	return i.stoppedToken(grant{
+		UserID: code.UserID, OrgID: code.OrgID, ResourceID: code.ResourceID, Host: i.hosts.HostOf(client, code.RedirectURI),
+	})
 }
 
 // PopulateTokenEndpointResponse redeems the code and mints tokens: one statement, one commit.

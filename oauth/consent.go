@@ -65,6 +65,9 @@ func (m *Module) decide(c echo.Context) error {
 	if !ok {
 		return pageProblem("resource_gone", nil)
 	}
+	if err := i.stoppedRequest(client, in, session); err != nil {
+		return m.redirectProblem(c, i, in.answerTo(), err)
+	}
 	page := consentPage{client: client, in: in, session: session, consent: consent, status: http.StatusUnprocessableEntity}
 	switch {
 	case session == nil, in.UserID == "":

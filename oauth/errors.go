@@ -19,6 +19,7 @@ type problem struct {
 	description string
 	status      int
 	retryAfter  string
+	intended    bool // nothing is wrong with us, whatever the status
 	basic       bool // the client tried HTTP Basic, so RFC 6749 §5.2 wants a challenge
 	cause       error
 }
@@ -129,7 +130,7 @@ func writeProblem(w http.ResponseWriter, r *http.Request, log *slog.Logger, err 
 
 func (p *problem) log(r *http.Request, log *slog.Logger) {
 	level := slog.LevelInfo
-	if p.status >= http.StatusInternalServerError {
+	if p.status >= http.StatusInternalServerError && !p.intended {
 		level = slog.LevelError
 	}
 	attributes := []any{"endpoint", r.URL.Path, "error", p.code, "reason", p.description}

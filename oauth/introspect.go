@@ -77,6 +77,9 @@ func (m *Module) describeToken(ctx context.Context, i *Issuer, resourceID, token
 	if !ok || resource.ID() != resourceID {
 		return introspection{}, nil
 	}
+	if i.stoppedClaims(claims, resourceID) {
+		return introspection{}, nil
+	}
 	live, err := m.store.liveGrant(ctx, i, claims, now)
 	if err != nil || live == nil {
 		return introspection{}, err

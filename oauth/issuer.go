@@ -35,6 +35,7 @@ type Issuer struct {
 	jwks          document
 	policies      map[string]document           // by resource id
 	credentials   map[string]tenants.Credential // live ones of MCP servers, by id
+	stops         stops
 	loadedAt      time.Time
 }
 

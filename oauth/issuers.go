@@ -28,6 +28,7 @@ import (
 type Issuers struct {
 	environments *tenants.Environments
 	resources    *tenants.Resources
+	stops        *tenants.Stops
 	keys         *keys.Store
 	clients      *clients.Store
 	documents    *clients.Documents
@@ -201,6 +202,11 @@ func (s *Issuers) load(ctx context.Context, issuerURL string) (*Issuer, error) {
 		return nil, err
 	}
 	issuer.credentials = credentialsByID(credentials)
+	live, err := s.stops.Live(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("load stops: %w", err)
+	}
+	issuer.stops = newStops(live)
 	return issuer, nil
 }
 

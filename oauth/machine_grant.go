@@ -31,7 +31,10 @@ func (*machineGrant) HandleTokenEndpointRequest(_ context.Context, r fosite.Acce
 		return err
 	}
 	session.machine, err = session.issuer.machineIssuance(session.client, target, r.GetRequestForm().Get("scope"))
-	return err
+	if err != nil {
+		return err
+	}
+	return session.issuer.stoppedToken(session.machine.grant)
 }
 
 // machineIssuance returns what a client may have for itself, narrowed to the scopes it asks for.

@@ -28,6 +28,7 @@ type Deps struct {
 	Logger       *slog.Logger
 	Environments *tenants.Environments
 	Resources    *tenants.Resources
+	Stops        *tenants.Stops
 	Users        *directory.Users
 	Keys         *keys.Store
 	Clients      *clients.Store
@@ -62,8 +63,8 @@ type Module struct {
 func New(d Deps) *Module {
 	s := &store{db: d.DB, now: d.Now}
 	issuers := &Issuers{
-		environments: d.Environments, resources: d.Resources, keys: d.Keys, clients: d.Clients, documents: d.Documents,
-		now: d.Now, log: d.Logger, byURL: map[string]*cachedIssuer{},
+		environments: d.Environments, resources: d.Resources, stops: d.Stops, keys: d.Keys, clients: d.Clients,
+		documents: d.Documents, now: d.Now, log: d.Logger, byURL: map[string]*cachedIssuer{},
 	}
 	return &Module{
 		issuers: issuers,

@@ -19,6 +19,9 @@ func (m *Module) proceed(c echo.Context, i *Issuer, client *clients.Client, in I
 	if err != nil {
 		return err
 	}
+	if err := i.stoppedRequest(client, in, session); err != nil {
+		return m.redirectProblem(c, i, in.answerTo(), err)
+	}
 	step, code := next(in, facts{
 		now: m.now(), session: session, consent: consent, local: clients.StaysLocal(in.RedirectURI), requested: in.Scopes,
 	})

@@ -61,6 +61,9 @@ func (h *refreshGrant) PopulateTokenEndpointResponse(ctx context.Context, r fosi
 	}
 	session := r.GetSession().(*tokenSession)
 	i, now := session.issuer, h.now()
+	if err := h.stopped(ctx, i, session); err != nil {
+		return err
+	}
 	g, generation, err := h.rotate(ctx, i, session, now)
 	if err != nil {
 		return err
@@ -74,6 +77,22 @@ func (h *refreshGrant) PopulateTokenEndpointResponse(ctx context.Context, r fosi
 		return badRequest(codeInvalidScope, "Nothing of what was asked for is granted.")
 	}
 	return i.answerTokens(resp, issuance{grant: g, resource: resource, scopes: scopes, generation: generation}, now)
+}
+
+// stopped refuses a refresh whose grant is stopped, before anything is written: the token works again when the stop is
+// lifted. Only while something is stopped does this cost a look at the grant.
+func (h *refreshGrant) stopped(ctx context.Context, i *Issuer, session *tokenSession) error {
+	if !i.stops.any() {
+		return nil
+	}
+	g, state, err := h.store.loadRefresh(ctx, i, session.refresh.grantID, session.client.ID)
+	if errs.Is(err, errs.NotFound) || state.RevokedAt != nil {
+		return nil // what is dead is told so
+	}
+	if err != nil {
+		return err
+	}
+	return i.stoppedToken(g)
 }
 
 // maxRefreshRounds bounds how often a refresh is judged anew because others were faster. Each round that loses means

@@ -92,6 +92,7 @@ func (s *Issuers) FeedIssuer(ctx context.Context, issuerURL string) (feed.Issuer
 	}
 	return feed.Issuer{
 		URL: i.URL, Scope: i.Scope, Keys: i.Keys, Lifetime: i.Env.LongestToken(s.now()), Revisions: revisions,
+		Stops: i.stops.byResource,
 	}, nil
 }
 

@@ -57,6 +57,9 @@ func (m *Module) userinfo(r *http.Request) (userinfo, *bearerProblem, error) {
 			status: http.StatusForbidden, code: "insufficient_scope", description: "The token is not for openid.", scope: scopeOpenID,
 		}, nil
 	}
+	if resource, ok := i.resource(claims.Audience); ok && i.stoppedClaims(claims, resource.ID()) {
+		return userinfo{}, nil, errStoppedToken
+	}
 	live, err := m.store.liveGrant(ctx, i, claims, now)
 	if err != nil {
 		return userinfo{}, nil, err

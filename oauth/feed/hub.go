@@ -226,9 +226,10 @@ func (h *hub) compose(ctx context.Context) (*edition, error) {
 	}
 	at := h.feeds.now()
 	st, err := h.feeds.store.read(ctx, i.Scope, at.Add(-i.Lifetime-skew))
-	if err != nil || !i.behind(st) {
+	if err != nil || (!i.behind(st) && i.Stops.equal(st.stops)) {
 		return newEdition(i, st, at), err
 	}
+	// What MCP servers are about to hear this node acts on too, whether it was notified or not.
 	if i, err = h.feeds.issuers.RenewIssuer(ctx, h.url, i.Scope); err != nil {
 		return nil, err
 	}

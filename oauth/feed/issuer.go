@@ -2,8 +2,11 @@ package feed
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
+	"github.com/ostiary/ostiary/app/policy"
 	"github.com/ostiary/ostiary/app/scope"
 )
 
@@ -14,6 +17,14 @@ type Issuer struct {
 	Keys      Signer
 	Lifetime  time.Duration  // no access token lives longer from now
 	Revisions map[string]int // policy revision that this node serves of each MCP server, by id
+	Stops     Stops          // that this node acts on
+}
+
+// Stops are the stops of an environment by MCP server, those of the whole environment under "", in the order of kind and value.
+type Stops map[string][]policy.Stop
+
+func (s Stops) equal(other Stops) bool {
+	return maps.EqualFunc(s, other, func(a, b []policy.Stop) bool { return slices.Equal(a, b) })
 }
 
 // Signer makes a compact JWS of an explicit type.

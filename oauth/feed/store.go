@@ -21,7 +21,7 @@ type state struct {
 	users         []string
 	organizations []string
 	clients       []string
-	stops         map[string][]policy.Stop // of one MCP server; under "" those of the whole environment
+	stops         Stops
 }
 
 // feed is what the MCP server with this id hears.
@@ -66,7 +66,7 @@ func (s *store) sequence(ctx context.Context, sc scope.Scope) (int64, error) {
 // read returns what ended after since, what is stopped, and what is published. The number comes first: what the rest shows
 // is never older. Errors: errs.Unavailable.
 func (s *store) read(ctx context.Context, sc scope.Scope, since time.Time) (*state, error) {
-	st := &state{revisions: map[string]int{}, grants: map[string][]string{}, stops: map[string][]policy.Stop{}}
+	st := &state{revisions: map[string]int{}, grants: map[string][]string{}, stops: Stops{}}
 	err := s.db.Pipe(scope.With(ctx, sc), func(b *pgx.Batch) {
 		queueSequence(b, sc, &st.sequence)
 		each(b.Queue(selectRevisions, sc.TenantID, sc.EnvironmentID), func(rows pgx.Rows) error {

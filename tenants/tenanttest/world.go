@@ -34,6 +34,7 @@ type World struct {
 	Members       *tenants.Members
 	Sessions      *tenants.MemberSessions
 	Resources     *tenants.Resources
+	Stops         *tenants.Stops
 	Users         *directory.Users
 	Organizations *directory.Organizations
 
@@ -199,7 +200,7 @@ func open(t testing.TB, appURL string, o options) *World {
 	w.Applier = apply.New(d)
 	w.Tenants, w.Environments = tenants.NewTenants(w.Deps), tenants.NewEnvironments(w.Deps)
 	w.Members, w.Sessions = tenants.NewMembers(w.Deps), tenants.NewMemberSessions(w.Deps)
-	w.Resources = tenants.NewResources(w.Deps)
+	w.Resources, w.Stops = tenants.NewResources(w.Deps), tenants.NewStops(w.Deps)
 	w.Users, w.Organizations = directory.NewUsers(w.Deps), directory.NewOrganizations(w.Deps)
 	return w
 }
