@@ -154,12 +154,14 @@ type Services struct {
 	Tenants      *tenants.Tenants
 	Environments *tenants.Environments
 	Resources    *tenants.Resources
+	Stops        *tenants.Stops
 }
 
 // Services returns the control plane's services.
 func (a *App) Services() Services {
 	return Services{
 		Tenants: tenants.NewTenants(a.tenants), Environments: tenants.NewEnvironments(a.tenants), Resources: tenants.NewResources(a.tenants),
+		Stops: tenants.NewStops(a.tenants),
 	}
 }
 

@@ -39,6 +39,7 @@ func root() *cobra.Command {
 	cmd.AddCommand(
 		devCommand(), serveCommand(), migrateCommand(), applyCommand(), keysCommand(), attemptsCommand(), callsCommand(),
 		importCommand(), checkCommand(), gateCommand(), healthcheckCommand(),
+		stopCommand(), stopsCommand(), liftCommand(),
 	)
 	return cmd
 }
