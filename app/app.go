@@ -45,6 +45,7 @@ type App struct {
 	keys     *keys.Store
 	clients  *clients.Store
 	tenants  tenants.Deps
+	hosts    *clients.Hosts
 	handler  http.Handler
 
 	draining atomic.Bool // told to stop, still serving
@@ -63,7 +64,13 @@ func New(ctx context.Context, d Deps) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	documents, err := clientDocuments(d)
+	hosts, err := clients.LoadHosts()
+	if err != nil {
+		return nil, err
+	}
+	documents, err := clients.NewDocuments(clients.DocumentsDeps{
+		Now: d.Now, Logger: d.Logger, Hosts: hosts, Overrides: d.ClientDocuments,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +88,7 @@ func New(ctx context.Context, d Deps) (*App, error) {
 		attempts: attemptlog.New(attemptlog.Deps{DB: database, Now: d.Now, Logger: d.Logger}),
 		config:   d.Config, log: d.Logger, now: d.Now, db: database, tenants: shared,
 		keys:    keys.NewStore(keys.Deps{DB: database, Keyring: keyring, Now: d.Now}),
-		clients: clients.NewStore(database, d.Now),
+		clients: clients.NewStore(database, d.Now), hosts: hosts,
 	}
 	a.oauth = oauth.New(oauth.Deps{
 		DB: database, Now: d.Now, Logger: d.Logger,
@@ -96,16 +103,8 @@ func New(ctx context.Context, d Deps) (*App, error) {
 	return a, nil
 }
 
-func clientDocuments(d Deps) (*clients.Documents, error) {
-	hosts, err := clients.LoadHosts()
-	if err != nil {
-		return nil, err
-	}
-	return clients.NewDocuments(clients.DocumentsDeps{Now: d.Now, Logger: d.Logger, Hosts: hosts, Overrides: d.ClientDocuments})
-}
-
 func (a *App) dashboardDeps() dashboard.Deps {
-	return dashboard.Deps{Services: a.tenants, Logger: a.log, Now: a.now, URL: a.config.URL}
+	return dashboard.Deps{Services: a.tenants, Logger: a.log, Now: a.now, URL: a.config.URL, Hosts: a.hosts.All()}
 }
 
 // Handler returns everything the process answers.

@@ -32,6 +32,7 @@ func (d *Dashboard) showActivity(c echo.Context) error {
 	view := pages.ActivityView{
 		Shell: d.shell(c, "Activity", ui.Link{Label: "Activity"}),
 		Lead:  "Who tried to connect to " + env.Name + " in the last seven days, and how it went.",
+		Tabs:  activityTabs(env, false),
 		Pager: activityPager(base, query, until, span{page: page, size: attemptsPerPage, total: total}),
 		Empty: ui.Empty{
 			Icon: ui.IconPulse, Title: "Nobody has tried to connect yet",

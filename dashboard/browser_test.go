@@ -16,6 +16,7 @@ import (
 	"github.com/ostiary/ostiary/app/apptest"
 	"github.com/ostiary/ostiary/app/web"
 	"github.com/ostiary/ostiary/dashboard"
+	"github.com/ostiary/ostiary/oauth/clients"
 	"github.com/ostiary/ostiary/templates/htmltest"
 	"github.com/ostiary/ostiary/tenants"
 	"github.com/ostiary/ostiary/tenants/tenanttest"
@@ -51,7 +52,13 @@ func newSite(t *testing.T, opts ...tenanttest.Option) *site {
 	t.Helper()
 	s := &site{World: tenanttest.New(t, apptest.Database(t).AppURL, opts...), log: &logBuffer{}}
 	logger := slog.New(slog.NewTextHandler(s.log, nil))
-	d := dashboard.New(dashboard.Deps{Services: s.Deps, Logger: logger, Now: s.Clock.Now, URL: "http://localhost:8080"})
+	hosts, err := clients.LoadHosts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := dashboard.New(dashboard.Deps{
+		Services: s.Deps, Logger: logger, Now: s.Clock.Now, URL: "http://localhost:8080", Hosts: hosts.All(),
+	})
 	e := web.New(web.Deps{Logger: logger, ErrorHandler: d.HandleError, BodyLimit: "64K"})
 	d.Register(e)
 	s.server = httptest.NewServer(e)

@@ -8,8 +8,10 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/ostiary/ostiary/oauth/attemptlog"
+	"github.com/ostiary/ostiary/oauth/clients"
 	"github.com/ostiary/ostiary/templates/ui"
 	"github.com/ostiary/ostiary/tenants"
+	"github.com/ostiary/ostiary/tenants/calllog"
 )
 
 // Deps is what the dashboard is built from.
@@ -17,8 +19,9 @@ type Deps struct {
 	Services tenants.Deps
 	Logger   *slog.Logger
 	Now      func() time.Time
-	URL      string     // public base URL of the dashboard; https makes the session cookie a __Host- one
-	Hint     *ui.Notice // shown under the sign-in form; `dev` names its demo sign-in there
+	URL      string         // public base URL of the dashboard; https makes the session cookie a __Host- one
+	Hosts    []clients.Host // known ones, to be called by their names
+	Hint     *ui.Notice     // shown under the sign-in form; `dev` names its demo sign-in there
 }
 
 // Dashboard is the dashboard of one process.
@@ -32,6 +35,8 @@ type Dashboard struct {
 	environments *tenants.Environments
 	resources    *tenants.Resources
 	attempts     *attemptlog.Reader
+	calls        *calllog.Log
+	hosts        []clients.Host // known ones
 }
 
 // New returns a Dashboard.
@@ -43,6 +48,8 @@ func New(d Deps) *Dashboard {
 		environments: tenants.NewEnvironments(d.Services),
 		resources:    tenants.NewResources(d.Services),
 		attempts:     attemptlog.NewReader(d.Services.DB, d.Now),
+		calls:        calllog.New(d.Services),
+		hosts:        d.Hosts,
 	}
 }
 
@@ -58,6 +65,8 @@ func (d *Dashboard) Register(e *echo.Echo) {
 	env.GET("/brand.css", d.showBrand)
 	env.GET("/servers", d.showServers)
 	env.GET("/activity", d.showActivity)
+	env.GET("/activity/calls", d.showCalls)
+	env.GET("/activity/calls/:call", d.showCall)
 	env.GET("/activity/:case", d.showAttempt)
 	server := env.Group("/servers/:server")
 	server.GET("", d.showServer)

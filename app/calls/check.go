@@ -36,7 +36,7 @@ type Bounds struct {
 // problem returns the first field of r that cannot be kept as it is, and why; empty when there is none.
 func (r *Record) problem(b Bounds) (field, problem string) {
 	switch {
-	case !isID(r.ID):
+	case !IsID(r.ID):
 		return "id", "is not call_ and 26 characters A-Z, 2-7"
 	case r.At.IsZero():
 		return "at", "is missing"
@@ -116,7 +116,8 @@ func (r *Record) numberProblem() (field, problem string) {
 	return "", ""
 }
 
-func isID(s string) bool {
+// IsID reports whether s has the form of a call's id.
+func IsID(s string) bool {
 	rest, ok := strings.CutPrefix(s, idPrefix)
 	if !ok || len(rest) != idLength {
 		return false

@@ -9,6 +9,7 @@ import (
 type ActivityView struct {
 	Shell  layout.DashboardView
 	Lead   string
+	Tabs   []ui.Tab
 	Search ui.Search // left out when its URL is empty
 	Rows   []AttemptRow
 	Pager  ui.Pager

@@ -22,6 +22,7 @@ func activityView() pages.ActivityView {
 	return pages.ActivityView{
 		Shell:  activityShell("Activity", ui.Link{Label: "Activity"}),
 		Lead:   "Who tried to connect to Production in the last seven days, and how it went.",
+		Tabs:   activityTabs(false),
 		Search: ui.Search{URL: Prefix + "activity", Label: "Find an attempt", Placeholder: "Case id, app, host or user"},
 		Rows: []pages.AttemptRow{
 			row("cursor.com", "Cursor", "Sample User", "The app asked for a token for another address than the user approved.",

@@ -157,6 +157,9 @@ func (f Filter) narrowTimes(q *gorm.DB) *gorm.DB {
 }
 
 func (l *Log) get(ctx context.Context, sc scope.Scope, id string) (Call, error) {
+	if !calls.IsID(id) {
+		return Call{}, errNoCall
+	}
 	var row callRow
 	err := rows.Tx(ctx, l.db, func(tx *gorm.DB) error {
 		return tx.Table("tool_calls c").Select(callColumns).Joins(joinNames).
