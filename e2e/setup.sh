@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the end-to-end tests need and is not there yet: Chromium, Node with npm, and the pinned official clients.
+# Installs what the end-to-end tests need and is not there yet: Chromium, Node with npm, nginx and Caddy, the pinned official clients.
 # On Debian as root it uses apt-get; elsewhere it says in one line what is missing.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -19,6 +19,9 @@ missing=()
 have_chromium || missing+=(chromium fonts-dejavu-core)
 command -v node >/dev/null || missing+=(nodejs)
 command -v npm >/dev/null || missing+=(npm)
+# The reverse proxies of examples/forward-auth.
+[ -e /usr/lib/nginx/modules/ngx_http_js_module.so ] || missing+=(nginx-light libnginx-mod-http-js)
+command -v caddy >/dev/null || missing+=(caddy)
 
 if [ "${#missing[@]}" -gt 0 ]; then
   if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then

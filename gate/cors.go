@@ -23,13 +23,16 @@ func allowOrigins(h http.Header) {
 
 // preflight answers OPTIONS, which browsers send without the token: before authentication, or they never get to it.
 func preflight(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
+	preflightHeaders(w.Header(), r)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func preflightHeaders(h http.Header, r *http.Request) {
 	allowOrigins(h)
 	h.Set("Access-Control-Allow-Methods", allowedMethods)
 	h.Set("Access-Control-Allow-Headers", allowedHeaders+paramHeaders(r.Header.Get("Access-Control-Request-Headers")))
 	h.Set("Access-Control-Max-Age", "86400")
 	h.Set("Vary", "Access-Control-Request-Headers")
-	w.WriteHeader(http.StatusNoContent)
 }
 
 // paramHeaders allows the Mcp-Param-* headers a browser asks for: their names are the server's to choose

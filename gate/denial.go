@@ -112,12 +112,17 @@ func denialOf(o outcome) *denial {
 	case v.silent:
 		return &denial{status: http.StatusServiceUnavailable, retryAfter: retryUnhealthy,
 			body: rpcAnswerTo(o.body.id(), rpcError{Code: rpcOutOfContact, Message: silentMessage})}
-	default:
-		return insufficient(o.body, challenge{
-			code: codeInsufficientScope, scopes: v.required, metadataURL: o.view.spellingFor(o.asked.host, o.asked.path).metadataURL,
-			description: "This call needs the permission " + strings.Join(v.required, ", "),
-		})
 	}
+	c := challenge{
+		code: codeInsufficientScope, scopes: v.required, metadataURL: o.view.spellingFor(o.asked.host, o.asked.path).metadataURL,
+		description: "This call needs the permission " + strings.Join(v.required, ", "),
+	}
+	if speaksDialect(o.identity.subject()) {
+		if d := insufficientInResult(o.body, c); d != nil {
+			return d
+		}
+	}
+	return insufficient(o.body, c)
 }
 
 // insufficient asks for more (MCP 2026-07-28, scope challenge handling).

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -29,6 +30,15 @@ type Options struct {
 	// Identifier is the URL clients reach this gate by, when it is one of the resource's aliases. Empty means the
 	// resource's identifier.
 	Identifier string
+
+	// IdentityKey, when set, signs who calls into HeaderIdentity for the MCP server, in place of the plain headers.
+	IdentityKey ed25519.PrivateKey
+	// UpstreamHeaders are sent to the MCP server, nil for none.
+	UpstreamHeaders *UpstreamHeaders
+	// ForwardToken passes the client's access token on to the MCP server. MCP forbids it unless the server is the token's
+	// audience and checks it; it is for servers that do.
+	ForwardToken bool
+	Legacy       *Legacy // migration mode; nil means that an access token is the only proof
 
 	// Observe is called for every call that was decided, once it is known how it was answered, and for every request that
 	// was refused because something has ended or is stopped. It must be quick; ctx may be over already.
@@ -69,6 +79,7 @@ type Gate struct {
 	streams    *streams
 	tokens     *verifier
 	sessions   sessions
+	edges      edges
 	flagged    *recent[policy.Target, struct{}]
 	observe    func(context.Context, calls.Record)
 	watch      *watch
@@ -104,11 +115,12 @@ func New(ctx context.Context, o Options) (*Gate, error) {
 		maxBody: o.MaxBody, log: o.Logger, end: end,
 		bodyTimeout: defaultBodyTimeout, writeTimeout: defaultWriteTimeout,
 	}
-	if o.Upstream != "" {
-		if g.upstream, err = parseUpstream(o.Upstream); err != nil {
-			end()
-			return nil, err
-		}
+	if g.edges, err = newEdges(o, w.time); err == nil && o.Upstream != "" {
+		g.upstream, err = parseUpstream(o.Upstream)
+	}
+	if err != nil {
+		end()
+		return nil, err
 	}
 	starting, cancel := context.WithTimeout(ctx, o.StartTimeout)
 	defer cancel()

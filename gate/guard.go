@@ -47,7 +47,7 @@ func (g *Gate) pass(w http.ResponseWriter, r *http.Request, o outcome, next http
 	defer cancel(nil)
 	out := r.WithContext(ctx)
 	out.Header = r.Header.Clone()
-	stripInbound(out.Header)
+	g.cleanHeaders(out.Header, r.Header, o.identity)
 	out.Trailer = nil
 	if r.Method == http.MethodPost {
 		raw := o.raw
@@ -78,6 +78,11 @@ func (g *Gate) authenticate(ctx context.Context, a asked, v *view) (*Identity, *
 	if tokenInQuery(a.query) {
 		return nil, &denial{status: http.StatusBadRequest, body: oauthError{codeInvalidRequest,
 			"Access tokens are accepted in the Authorization header only"}}
+	}
+	if id, present := g.edges.legacy.find(a.header); id != nil {
+		return id, nil
+	} else if present {
+		return nil, unauthorized(a, v, challenge{code: codeInvalidToken, description: "The key is not known"})
 	}
 	token, problem := bearer(a.header.Values("Authorization"))
 	var id *Identity

@@ -65,7 +65,12 @@ const (
 	HeaderScopes       = "Ostiary-Scopes"
 )
 
-// setIdentity writes the identity headers. Organization and Grant are left out when the token has none.
+// identityHeaders lists every header that tells the MCP server who calls.
+func identityHeaders() []string {
+	return []string{HeaderUser, HeaderOrganization, HeaderClient, HeaderGrant, HeaderScopes, HeaderIdentity}
+}
+
+// setIdentity writes the plain identity headers. Organization and Grant are left out when the token has none.
 func setIdentity(h http.Header, id *Identity) {
 	h.Set(HeaderUser, id.User)
 	h.Set(HeaderClient, id.Client)

@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/ostiary/ostiary/app/calls"
 )
 
 // upstreamError is an answer of the MCP server that must not reach the client.
@@ -58,7 +60,6 @@ func (g *Gate) proxy(upstream *url.URL) http.Handler {
 			target.RawQuery = joinQuery(upstream.RawQuery, pr.In.URL.RawQuery)
 			pr.Out.URL, pr.Out.Host = &target, "" // MCP servers on loopback insist on their own Host
 			pr.SetXForwarded()
-			setIdentity(pr.Out.Header, passageFrom(pr.In.Context()).identity)
 		},
 		Transport:      g.transport,
 		FlushInterval:  -1, // events must not wait
@@ -66,7 +67,15 @@ func (g *Gate) proxy(upstream *url.URL) http.Handler {
 		ErrorHandler:   g.upstreamFailed,
 		ErrorLog:       slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
 	}
-	return p
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		passage := passageFrom(r.Context())
+		if err := g.introduce(r.Header, g.view(), passage.identity); err != nil {
+			g.log.ErrorContext(r.Context(), "who calls could not be told to the MCP server", "error", err)
+			writeRPCError(w, http.StatusInternalServerError, passage.message, rpcError{Code: rpcInternal, Message: "Something went wrong here"})
+			return
+		}
+		p.ServeHTTP(w, r)
+	})
 }
 
 func joinQuery(a, b string) string { return strings.Trim(a+"&"+b, "&") }
@@ -75,6 +84,8 @@ func joinQuery(a, b string) string { return strings.Trim(a+"&"+b, "&") }
 // read it.
 func cleanResponse(r *http.Response) error {
 	switch {
+	case r.StatusCode == http.StatusUnauthorized && passageFrom(r.Request.Context()).identity.proof == calls.ProofLegacy:
+		// The key is the MCP server's to judge.
 	case r.StatusCode == http.StatusUnauthorized || r.StatusCode == http.StatusProxyAuthRequired:
 		return errUpstreamRefuses // the client would throw away a token that is good
 	case r.StatusCode >= 300 && r.StatusCode < 400 && r.StatusCode != http.StatusNotModified:

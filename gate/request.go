@@ -53,6 +53,9 @@ func (g *Gate) decideRequest(ctx context.Context, a asked) outcome {
 		o.denial = refused(o, o.verdict.refused)
 	default:
 		o.denial = denialOf(o)
+		if o.denial == nil && !g.edges.upstream.knows(o.identity) {
+			o.denial = notSetUp(o.body)
+		}
 	}
 	g.logDenied(ctx, o)
 	return o

@@ -17,8 +17,11 @@ type ServeOptions struct {
 	Listen   string        // host:port; port 0 picks a free one
 	Listener net.Listener  // instead of Listen
 	Grace    time.Duration // for requests under way when ctx ends; 10 s
+	// ForwardAuth, when set, answers a reverse proxy's questions instead of being one. Upstream is not needed then.
+	ForwardAuth *ForwardAuth
 	// Reload brings options to go on with from then on. Requests under way, streams above all, end as they began. Where Serve
-	// listens does not change. Options that cannot be used are logged, and the gate goes on as it was.
+	// listens, whose policy it follows and whom it tells of calls does not change. Options that cannot be used are logged, and
+	// the gate goes on as it was.
 	Reload <-chan ServeOptions
 	Ready  func(addr net.Addr) // called once requests are served
 }
@@ -30,7 +33,7 @@ const (
 	defaultGrace   = 10 * time.Second
 )
 
-// Serve runs a gate as a reverse proxy until ctx ends, then lets requests under way finish for Grace. It
+// Serve runs a gate until ctx ends, as a reverse proxy or as ForwardAuth, then lets requests under way finish for Grace. It
 // listens before it has a policy, so that a port that is taken is known at once, and serves once it has one.
 func Serve(ctx context.Context, o ServeOptions) error {
 	ln := o.Listener
@@ -48,7 +51,7 @@ func Serve(ctx context.Context, o ServeOptions) error {
 		}
 		return err
 	}
-	s := &server{current: first}
+	s := &server{current: first, began: o.Options}
 	defer s.closing.Wait()
 	defer s.replace(nil)
 	return s.serve(ctx, ln, o)
@@ -62,12 +65,15 @@ type served struct {
 }
 
 func newServed(ctx context.Context, o ServeOptions) (*served, error) {
-	if o.Upstream == "" {
+	if o.ForwardAuth == nil && o.Upstream == "" {
 		return nil, errors.New("gate: the upstream is missing")
 	}
 	g, err := New(ctx, o.Options)
 	if err != nil {
 		return nil, err
+	}
+	if o.ForwardAuth != nil {
+		return &served{gate: g, handler: withHealth(g, g.ForwardAuth(*o.ForwardAuth))}, nil
 	}
 	return &served{gate: g, handler: withHealth(g, g.Handler())}, nil
 }
@@ -76,6 +82,7 @@ func newServed(ctx context.Context, o ServeOptions) (*served, error) {
 type server struct {
 	mu      sync.RWMutex
 	current *served // nil once Serve ends
+	began   Options
 	closing sync.WaitGroup
 }
 
@@ -114,6 +121,11 @@ func (s *server) replace(next *served) {
 // reload replaces the gate, or says why it cannot.
 func (s *server) reload(ctx context.Context, o ServeOptions) {
 	log := s.current.gate.log
+	if o.Issuer != s.began.Issuer || o.ResourceID != s.began.ResourceID {
+		log.ErrorContext(ctx, "issuer and server cannot change while the gate runs, going on with the last configuration")
+		return
+	}
+	o.Observe, o.HTTPClient, o.Logger = s.began.Observe, s.began.HTTPClient, s.began.Logger
 	next, err := newServed(ctx, o)
 	if err != nil {
 		if ctx.Err() == nil {

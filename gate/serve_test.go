@@ -173,10 +173,11 @@ func TestServe_ReloadsWithoutDroppingStreams(t *testing.T) {
 	lines := bufio.NewReader(stream.Body)
 	readBlock(t, lines)
 
-	broken, next := options, options
-	broken.Upstream = "ftp://nowhere"
-	next.Upstream = second.URL
+	broken, foreign, next := options, options, options
+	broken.Upstream, foreign.Upstream, next.Upstream = "ftp://nowhere", second.URL, second.URL
+	foreign.ResourceID = "res_other"
 	reload <- broken
+	reload <- foreign
 	if a := w.tool(t, is.token("data:read"), "read_data").want(t, 200); a.body != "first" {
 		t.Errorf("a configuration that cannot be used changed something: %s", a.body)
 	}

@@ -133,8 +133,8 @@ func (f *listFilter) message(rules rulebook, raw []byte, at int, edits []edit) [
 		switch {
 		case kind != "" && raw[start] == '[':
 			lists = true
-			found = append(found, edit{start, end, f.filtered(raw, start, func(entry int) bool {
-				return f.keeps(rules, raw, entry, kind, named)
+			found = append(found, edit{start, end, filtered(raw, start, func(from, to int) []byte {
+				return f.entry(rules, raw[from:to], kind, named)
 			})})
 		case string(key) == "cacheScope":
 			scoped = true
@@ -155,41 +155,50 @@ func (f *listFilter) message(rules rulebook, raw []byte, at int, edits []edit) [
 	return append(edits, found...)
 }
 
-// filtered copies the array at a position, without what keeps does not want.
-func (f *listFilter) filtered(raw []byte, at int, keeps func(entry int) bool) []byte {
+// filtered copies the array at a position, each entry as shown returns it and without those it returns nothing for.
+func filtered(raw []byte, at int, shown func(start, end int) []byte) []byte {
 	out := []byte{'['}
 	_ = eachElement(raw, at, func(start, end int) error {
-		if !keeps(start) {
+		entry := shown(start, end)
+		if entry == nil {
 			return nil
 		}
 		if len(out) > 1 {
 			out = append(out, ',')
 		}
-		out = append(out, raw[start:end]...)
+		out = append(out, entry...)
 		return nil
 	})
 	return append(out, ']')
 }
 
-// keeps decides about one entry. In shadow mode only what is stopped is left out.
-func (f *listFilter) keeps(rules rulebook, raw []byte, at int, kind policy.TargetKind, named string) bool {
+// entry returns an entry of a list as it is shown, nil when it is not. In shadow mode only what is stopped is left out. A host
+// that asks its user for more by what a tool says it needs is shown what could be asked for, too.
+func (f *listFilter) entry(rules rulebook, raw []byte, kind policy.TargetKind, named string) []byte {
 	var name string
-	if raw[at] == '{' {
-		_ = eachMember(raw, at, func(key []byte, start, end int) error {
+	if raw[0] == '{' {
+		_ = eachMember(raw, 0, func(key []byte, start, end int) error {
 			if string(key) == named {
 				name, _ = textOf(raw[start:end])
 			}
 			return nil
 		})
 	} else if !rules.view.shadow {
-		return false
+		return nil
 	}
 	target := policy.Target{Kind: kind, Name: name}
 	d := rules.view.rules.Judge(target, rules.subject, rules.granted, rules.now)
 	if d.Reason == policy.ReasonUnknownTool || d.Reason == policy.ReasonUnmappedTool {
 		f.flag(target, d.Reason)
 	}
-	return d.Allowed || rules.view.shadow && d.Reason != policy.ReasonStopped
+	switch {
+	case kind == policy.TargetTool && speaksDialect(rules.subject) && (d.Allowed || d.Reason == policy.ReasonInsufficientScope):
+		return withSchemes(raw, d.Required)
+	case d.Allowed, rules.view.shadow && d.Reason != policy.ReasonStopped:
+		return raw
+	default:
+		return nil
+	}
 }
 
 // applied returns raw with edits made, which are in order and apart.
