@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the examples and their tests need and is not there yet: a virtual environment of Python and, in
-# typescript/, the packages of its lockfile. On Debian as root it uses apt-get; elsewhere it says in one line what is missing.
+# Installs what the examples and their tests need and is not there yet: a virtual environment of Python with our SDK and, in
+# typescript/, the packages of its lockfile with ours. On Debian as root it uses apt-get; elsewhere it says in one line what is missing.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -46,3 +46,5 @@ if [ ! -x typescript/node_modules/node/bin/node ]; then
   say "the npm package node brought no binary for this machine: check that npm may run its install script"
   exit 1
 fi
+# The SDK that the example's package.json points at, built.
+NODE="$PWD/typescript/node_modules/node/bin/node" ../sdk/typescript/setup.sh

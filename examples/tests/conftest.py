@@ -88,6 +88,11 @@ def typescript_gate(world: World, name: str) -> str:
     return world.gate(name, world.program(server))
 
 
+def typescript_express(world: World, name: str) -> str:
+    command = [str(NODE), "protected.ts", "--port", "0"]
+    return world.program(Program(command, cwd=EXAMPLES / "typescript", env=world.behind(name)))
+
+
 def go(world: World, name: str) -> str:
     binary = world.ostiary.directory / "go-example"
     build(binary, "./examples/go")
@@ -100,6 +105,7 @@ EXAMPLES_BY_NAME: dict[str, Callable[[World, str], str]] = {
     "fastmcp-gate": fastmcp_gate,
     "fastmcp-provider": fastmcp_provider,
     "typescript-gate": typescript_gate,
+    "typescript-express": typescript_express,
     "go": go,
 }
 HOMEGROWN = [name for name in EXAMPLES_BY_NAME if name.startswith("homegrown")]

@@ -7,7 +7,7 @@ import { build } from "./acme.ts";
 import { serve } from "./serve.ts";
 
 const app = express();
-const handler = createMcpHandler(() => build(({ http }) => http?.req?.headers.get("ostiary-user") ?? "unknown"));
-app.all("/mcp", toNodeHandler(handler));
+const handler = toNodeHandler(createMcpHandler(() => build(({ http }) => http?.req?.headers.get("ostiary-user") ?? "unknown")));
+app.all("/mcp", (req, res) => handler(req, res));
 
 serve(app);
