@@ -1,7 +1,10 @@
 package app_test
 
 import (
+	"bufio"
 	"context"
+	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -66,6 +69,29 @@ func TestRoutes_BodiesAndPagesAreBounded(t *testing.T) {
 	a := host.Post(t, s.Acme.Issuer+"/token", "application/x-www-form-urlencoded", []byte("x="+strings.Repeat("a", 1<<20)), nil)
 	if a.Status != http.StatusRequestEntityTooLarge && a.Status != http.StatusBadRequest {
 		t.Errorf("a megabyte of form: %d", a.Status)
+	}
+}
+
+// Whoever sends a request slowly, or sends too much of it, costs one connection for seconds.
+func TestRoutes_SlowAndEndlessHeadersAreCutOff(t *testing.T) {
+	t.Parallel()
+	s := host.New(t)
+	send := func(raw string) *bufio.Reader {
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(s.Nodes[0].URL, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		_, _ = conn.Write([]byte(raw)) // the server may hang up in the middle
+		return bufio.NewReader(conn)
+	}
+	slow := send("GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+	endless, err := http.ReadResponse(send("GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Long: "+strings.Repeat("a", 256<<10)), nil)
+	if err != nil || endless.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("256 KB of header: %v, %v", endless, err)
+	}
+	if _, err := io.ReadAll(slow); err != nil { // until the server hangs up
+		t.Errorf("a header that never ends: %v", err)
 	}
 }
 

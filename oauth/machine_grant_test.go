@@ -6,9 +6,11 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -297,6 +299,51 @@ func TestMachine_ProvesItselfByAKey(t *testing.T) {
 	if plan, err := s.Applier.Plan(tenanttest.Operator(), s.Acme.File); err != nil || !plan.Empty() {
 		t.Errorf("the same file again changes something: %s %v", plan, err)
 	}
+}
+
+// A secret is replaced without a gap: two are live while the file names both, and the old one ends with its last mention.
+func TestMachine_TwoSecretsAreLiveAtATime(t *testing.T) {
+	t.Parallel()
+	s := host.New(t, host.WithFile(machineClient))
+	c := machine(s)
+	const newSecret = "another-secret-of-at-least-32-characters-at-random"
+	with := func(secret string) host.Answer {
+		other := *c
+		other.Secret = secret
+		return c.Token(t, machineForm(&other, nil))
+	}
+	put := func(secret, previous string) {
+		t.Helper()
+		client := &s.Acme.File.Environments[0].Clients[0]
+		client.Secret, client.PreviousSecret = secret, previous
+		plan, err := s.Applier.Plan(tenanttest.Operator(), s.Acme.File)
+		if err != nil || plan.Empty() {
+			t.Fatalf("plan %v, %v", plan, err)
+		}
+		if strings.Contains(fmt.Sprint(plan), secret) {
+			t.Error("the plan prints a secret")
+		}
+		if _, err := s.Applier.Apply(tenanttest.Operator(), plan); err != nil {
+			t.Fatal(err)
+		}
+		if again, err := s.Applier.Plan(tenanttest.Operator(), s.Acme.File); err != nil || !again.Empty() {
+			t.Errorf("the same file again changes something: %v %v", again, err)
+		}
+	}
+	refused(t, "a secret to come", with(newSecret), 401, "invalid_client")
+	put(newSecret, machineSecret)
+	eventually(t, "the new secret", func() bool { return with(newSecret).Status == http.StatusOK })
+	if answer := with(machineSecret); answer.Status != http.StatusOK {
+		t.Errorf("the old secret ended before its time: %s", answer.Raw)
+	}
+	put(newSecret, "")
+	eventually(t, "the end of the old secret", func() bool { return with(machineSecret).Status == http.StatusUnauthorized })
+	if answer := with(newSecret); answer.Status != http.StatusOK {
+		t.Errorf("the new secret: %s", answer.Raw)
+	}
+	theirs := *c
+	theirs.Issuer, theirs.Secret = s.Neighbour.Issuer, newSecret
+	refused(t, "at the neighbour's issuer", theirs.Token(t, machineForm(&theirs, nil)), 401, "invalid_client")
 }
 
 // signed returns claims as a JWT.

@@ -57,7 +57,7 @@ func changesOf(have Client, details namedRow, f apply.Client) []string {
 		{"redirect addresses", slices.Equal(have.RedirectURIs, want.RedirectURIs)},
 		{"grant types", slices.Equal(have.GrantTypes, want.GrantTypes)},
 		{"authentication", have.AuthMethod == want.AuthMethod},
-		{"secret", f.Secret == "" || hasSecret(have.SecretHashes, f.Secret)},
+		{"secret", f.Secret == "" || sameSecrets(have.SecretHashes, secretsOf(f))},
 		{"addresses after a sign-out", slices.Equal(words(details.PostLogout), f.PostLogoutRedirectURIs)},
 		{"public keys", sameKeys(details, f)},
 		{"what it may do for itself", sameMachine(details, f.Machine)},
@@ -79,9 +79,9 @@ func (p *Preregistered) Upsert(ctx context.Context, f apply.Client) (string, err
 	if want.AuthMethod == AuthSecret {
 		have := known[f.ID]
 		switch {
-		case f.Secret != "" && !hasSecret(have.SecretHashes, f.Secret):
-			want.SecretHashes = [][]byte{secret.Hash(f.Secret)}
-		case f.Secret == "" && len(have.SecretHashes) == 0:
+		case f.Secret != "":
+			want.SecretHashes = secretsOf(f)
+		case len(have.SecretHashes) == 0:
 			made = "ocs_" + secret.NewToken()
 			want.SecretHashes = [][]byte{secret.Hash(made)}
 		default:
@@ -119,7 +119,13 @@ func clientOf(f apply.Client) Client {
 	return c
 }
 
-func hasSecret(hashes [][]byte, presented string) bool {
-	want := secret.Hash(presented)
-	return slices.ContainsFunc(hashes, func(h []byte) bool { return bytes.Equal(h, want) })
+// secretsOf returns the hashes of the secrets a file gives a client: two are live while one takes the other's place.
+func secretsOf(f apply.Client) [][]byte {
+	hashes := [][]byte{secret.Hash(f.Secret)}
+	if f.PreviousSecret != "" && f.PreviousSecret != f.Secret {
+		hashes = append(hashes, secret.Hash(f.PreviousSecret))
+	}
+	return hashes
 }
+
+func sameSecrets(a, b [][]byte) bool { return slices.EqualFunc(a, b, bytes.Equal) }

@@ -116,6 +116,10 @@ type Client struct {
 	SecretFile   string     `yaml:"secret_file"`
 	GrantTypes   []string   `yaml:"grant_types"` // authorization_code and refresh_token when empty
 
+	// The secret before this one, which works as long as the file names it, so that a new one reaches everybody first.
+	PreviousSecret     string `yaml:"previous_secret"`
+	PreviousSecretFile string `yaml:"previous_secret_file"`
+
 	JWKS     string `yaml:"jwks"`      // public keys of auth: private_key_jwt, as JSON (RFC 7517 §5)
 	JWKSFile string `yaml:"jwks_file"` // in place of JWKS; Parse reads it
 	JWKSURI  string `yaml:"jwks_uri"`  // or where they are

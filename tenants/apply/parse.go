@@ -177,6 +177,8 @@ func (f *File) readSecrets(dir string) check.Problems {
 		}
 		for j := range e.Clients {
 			read(fmt.Sprintf("environments[%d].clients[%d].secret_file", i, j), e.Clients[j].SecretFile, &e.Clients[j].Secret)
+			read(fmt.Sprintf("environments[%d].clients[%d].previous_secret_file", i, j), e.Clients[j].PreviousSecretFile,
+				&e.Clients[j].PreviousSecret)
 			read(fmt.Sprintf("environments[%d].clients[%d].jwks_file", i, j), e.Clients[j].JWKSFile, &e.Clients[j].JWKS)
 		}
 	}

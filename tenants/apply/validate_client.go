@@ -20,11 +20,14 @@ func (c *Client) validateAuth() check.Problems {
 		p.Addf("auth", "Choose %s, %s or %s.", AuthNone, AuthSecret, AuthPrivateKeyJWT)
 		return p
 	}
-	if method != AuthSecret && (c.Secret != "" || c.SecretFile != "") {
+	if method != AuthSecret && (c.Secret+c.SecretFile+c.PreviousSecret+c.PreviousSecretFile != "") {
 		p.Add("auth", "A client with a secret has auth: secret.")
 	}
 	if method == AuthSecret && c.Secret != "" && len(c.Secret) < 32 {
 		p.Add("secret", "Use at least 32 random characters, or leave it out and one is made.")
+	}
+	if previous := c.PreviousSecret + c.PreviousSecretFile; method == AuthSecret && previous != "" && c.Secret+c.SecretFile == "" {
+		p.Add("previous_secret", "Name the secret that takes its place, too.")
 	}
 	keys := c.JWKS != "" || c.JWKSFile != ""
 	switch {
