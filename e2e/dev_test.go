@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -53,6 +54,38 @@ func TestDev_KeepsItsDataUntilReset(t *testing.T) {
 	third := run("--reset")
 	if knows(t, third.Issuer, client, redirect) {
 		t.Error("the client is still known after --reset")
+	}
+}
+
+// ordinaryUser is the account that belongs to nobody on every system we know.
+const ordinaryUser = 65534
+
+// Somebody without any right on the machine starts everything, and finds it again. CI runs the other tests as root.
+func TestDev_AsAnOrdinaryUser(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(shared.dir, "ordinary")
+	o := start{
+		dataDir: dir, logFile: filepath.Join(shared.artifacts, "server-"+t.Name()+".log"),
+		env: []string{"HOME=" + dir, "XDG_DATA_HOME=", "XDG_CACHE_HOME="},
+	}
+	if os.Geteuid() == 0 {
+		o.user = ordinaryUser
+	}
+	var first ready
+	for round := range 2 {
+		s, err := startServer(shared.binary, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if discoverAt(t, s.Issuer); round == 0 {
+			first = s.ready
+		}
+		if s.User != first.User || s.Member != first.Member {
+			t.Errorf("the second start has other sign-ins")
+		}
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -51,6 +51,7 @@ type server struct {
 type start struct {
 	dataDir, logFile string
 	args, env        []string // besides the usual ones
+	user             uint32   // whom it runs as; 0 is whoever runs the tests
 }
 
 // startServer runs the binary on free ports and returns when it says that it is ready.
@@ -67,6 +68,12 @@ func startServer(binary string, o start) (*server, error) {
 	cmd := exec.Command(binary, append(base, o.args...)...)
 	cmd.Stderr, cmd.Env = log, append(os.Environ(), o.env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C for the tests must not race our own SIGINT
+	if o.user != 0 {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: o.user, Gid: o.user}
+		if err := os.Chown(o.dataDir, int(o.user), int(o.user)); err != nil {
+			return nil, err
+		}
+	}
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err

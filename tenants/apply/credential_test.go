@@ -120,7 +120,7 @@ environments:
 		"        machine: {resource: \"http://localhost:8090/mcp\", scopes: [\"data:read\"]}\n        grant_types: [refresh_token]\n":    "client_credentials only",
 		"        machine: {resource: \"http://localhost:8090/mcp\", scopes: [\"data:read\"]}\n        redirect_uris: [https://x.test]\n": "sends nobody anywhere",
 		"        redirect_uris: [https://x.test]\n        grant_types: [client_credentials]\n":                                           "Say under machine",
-		"        previous_secret: a-secret-that-nothing-takes-the-place-of\n        redirect_uris: [https://x.test]\n": "Name the secret that takes its place",
+		"        previous_secret: a-secret-that-nothing-takes-the-place-of\n        redirect_uris: [https://x.test]\n":                   "Name the secret that takes its place",
 	} {
 		_, err := apply.Parse(strings.NewReader(head + rest))
 		if err == nil || !strings.Contains(err.Error(), want) {
