@@ -46,6 +46,8 @@ const (
 	flashSaved     = "saved"
 	flashUnchanged = "unchanged"
 	flashPublished = "published"
+	flashStopped   = "stopped"
+	flashLifted    = "lifted"
 )
 
 const flashLifetime = time.Minute
@@ -68,6 +70,10 @@ func (d *Dashboard) takeFlash(c echo.Context) *layout.FlashView {
 		return &layout.FlashView{Text: "Nothing to save: the wording is as it was."}
 	case flashPublished:
 		return &layout.FlashView{Text: "Published. The next consent shows it."}
+	case flashStopped:
+		return &layout.FlashView{Text: "Stopped. MCP servers hear it within seconds."}
+	case flashLifted:
+		return &layout.FlashView{Text: "Lifted. It works again within seconds."}
 	}
 	return nil
 }

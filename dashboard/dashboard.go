@@ -34,6 +34,7 @@ type Dashboard struct {
 	sessions     *tenants.MemberSessions
 	environments *tenants.Environments
 	resources    *tenants.Resources
+	stops        *tenants.Stops
 	attempts     *attemptlog.Reader
 	calls        *calllog.Log
 	hosts        []clients.Host // known ones
@@ -47,6 +48,7 @@ func New(d Deps) *Dashboard {
 		sessions:     tenants.NewMemberSessions(d.Services),
 		environments: tenants.NewEnvironments(d.Services),
 		resources:    tenants.NewResources(d.Services),
+		stops:        tenants.NewStops(d.Services),
 		attempts:     attemptlog.NewReader(d.Services.DB, d.Now),
 		calls:        calllog.New(d.Services),
 		hosts:        d.Hosts,
@@ -68,6 +70,12 @@ func (d *Dashboard) Register(e *echo.Echo) {
 	env.GET("/activity/calls", d.showCalls)
 	env.GET("/activity/calls/:call", d.showCall)
 	env.GET("/activity/:case", d.showAttempt)
+	env.GET("/stops", d.showStops)
+	env.POST("/stops", d.createStop)
+	env.GET("/stops/new", d.showStopForm)
+	env.POST("/stops/new", d.checkStop)
+	env.GET("/stops/confirm", d.showStopConfirm)
+	env.POST("/stops/:stop/lift", d.liftStop)
 	server := env.Group("/servers/:server")
 	server.GET("", d.showServer)
 	server.GET("/tools", d.showTools)

@@ -39,6 +39,7 @@ func shellOf(v *visit, title string) layout.DashboardView {
 		view.Nav = []layout.NavItem{
 			{Label: "MCP servers", URL: serversURL(v.env), Icon: ui.IconServer},
 			{Label: "Activity", URL: activityURL(v.env), Icon: ui.IconPulse},
+			{Label: "Kill switch", URL: stopsURL(v.env), Icon: ui.IconStop},
 		}
 	}
 	return view

@@ -9,7 +9,7 @@ import (
 // Stories returns every story, in the order of the index.
 func Stories() []Story {
 	return slices.Concat(componentStories(), loginStories(), consentStories(), issuerErrorStories(),
-		memberStories(), serversStories(), serverStories(), wordingStories(), activityStories(), callStories())
+		memberStories(), serversStories(), serverStories(), wordingStories(), activityStories(), stopStories(), callStories())
 }
 
 func page(slug, group, name string, c templ.Component) Story {

@@ -18,6 +18,7 @@ func shell(title string, crumbs ...ui.Link) layout.DashboardView {
 		Nav: []layout.NavItem{
 			{Label: "MCP servers", URL: Prefix + "servers", Icon: ui.IconServer, Count: "5", Current: true},
 			{Label: "Activity", URL: Prefix + "activity", Icon: ui.IconPulse},
+			{Label: "Kill switch", URL: Prefix + "stops", Icon: ui.IconStop},
 		},
 		Crumbs: crumbs, Issuer: "https://auth.acmedata.example", DocsURL: "https://ostiary.example/docs",
 		Member: layout.MemberView{Name: "Demo Owner", Detail: "Acme Data · owner", Initials: "DO", SignOutURL: posted},

@@ -31,6 +31,7 @@ const (
 	IconSeal    = "seal"
 	IconSearch  = "search"
 	IconServer  = "server"
+	IconStop    = "stop"
 	IconTool    = "tool"
 	IconUnseal  = "unseal"
 	IconUsers   = "users"
@@ -103,6 +104,8 @@ func moreShapes(name string) string {
 		return `<circle cx="7" cy="7" r="4.5"/><path d="m10.4 10.4 3.4 3.4"/>`
 	case IconServer:
 		return `<rect x="2" y="2.5" width="12" height="4.5" rx="1.2"/><rect x="2" y="9" width="12" height="4.5" rx="1.2"/><path d="M4.8 4.75h.01M4.8 11.25h.01"/>`
+	case IconStop:
+		return `<circle cx="8" cy="8" r="6"/><path d="M5 8h6"/>`
 	case IconTool:
 		return `<path d="M9.8 6.2a3.2 3.2 0 0 1 4-4l-2 2 .6 1.4 1.4.6 2-2" transform="translate(-1.2 .6)"/><path d="m9 7.4-6 6"/>`
 	case IconUnseal:

@@ -1,0 +1,93 @@
+package dashboard
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/ostiary/ostiary/app/policy"
+	"github.com/ostiary/ostiary/app/web"
+	"github.com/ostiary/ostiary/templates/pages"
+	"github.com/ostiary/ostiary/templates/ui"
+	"github.com/ostiary/ostiary/tenants"
+)
+
+// showStops lists what is stopped, and what was.
+func (d *Dashboard) showStops(c echo.Context) error {
+	v := visitOf(c)
+	live, lifted, err := d.stops.List(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	view := pages.StopsView{
+		Shell: d.shell(c, "Kill switch", ui.Link{Label: "Kill switch"}),
+		Lead: "What an administrator holds in " + v.env.Name + ". Calls are refused within seconds, at every MCP server; " +
+			"sign-ins and connections stay.",
+		Empty: ui.Empty{
+			Icon: ui.IconStop, Title: "Nothing is stopped",
+			Text: "In an incident you can stop one tool, a user, an organization, a host or a whole MCP server, and lift it again.",
+		},
+	}
+	canEdit := tenants.CanEdit(v.member.Role)
+	if canEdit {
+		view.New = ui.Action{Label: "Stop something", URL: stopsURL(v.env) + "/new"}
+	}
+	for _, s := range live {
+		row := d.stopRow(s)
+		if canEdit {
+			row.Lift = ui.Action{Label: "Lift", URL: stopsURL(v.env) + "/" + s.ID + "/lift", Post: true}
+		}
+		view.Live = append(view.Live, row)
+	}
+	for _, s := range lifted {
+		row := d.stopRow(s)
+		row.Ended = moment(*s.LiftedAt) + ", " + s.LiftedBy
+		view.Lifted = append(view.Lifted, row)
+	}
+	return web.Render(c, http.StatusOK, pages.Stops(view))
+}
+
+func (d *Dashboard) stopRow(s tenants.Stop) pages.StopRow {
+	row := pages.StopRow{
+		Kind: kindWord(s.Kind), Name: s.Name, Reason: s.Reason, Since: moment(s.CreatedAt), By: s.CreatedBy,
+		Mono: s.Kind == policy.StopTool || s.Kind == policy.StopHost,
+	}
+	switch {
+	case s.Kind == policy.StopTool:
+		row.Detail = s.Server
+	case s.Kind == policy.StopHost:
+		if row.Name = d.stoppedHost(s.Value); row.Name != s.Value {
+			row.Detail, row.Mono = s.Value, false
+		}
+	case s.Name != s.Value:
+		row.Detail = s.Value
+	}
+	return row
+}
+
+// stoppedHost is what people call a host that is stopped.
+func (d *Dashboard) stoppedHost(id string) string {
+	if id == policy.HostUnverified {
+		return "Apps nobody could check"
+	}
+	return d.hostName(id)
+}
+
+// kindWord is a kind as people say it.
+func kindWord(k policy.StopKind) string {
+	switch k {
+	case policy.StopTool:
+		return "Tool"
+	case policy.StopUser:
+		return "User"
+	case policy.StopOrganization:
+		return "Organization"
+	case policy.StopHost:
+		return "Host"
+	case policy.StopServer:
+		return "MCP server"
+	}
+	return string(k)
+}
+
+func stopsURL(env *tenants.Environment) string { return "/environments/" + env.Slug + "/stops" }
