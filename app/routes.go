@@ -81,7 +81,14 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		bareNotFound(w, r)
 		return
 	}
-	ctx, err := f.app.oauth.UseIssuer(r.Context(), target.IssuerURL)
+	served, err := f.app.oauth.ServeDocument(w, r, target)
+	if served {
+		return
+	}
+	ctx := r.Context()
+	if err == nil {
+		ctx, err = f.app.oauth.UseIssuer(ctx, target.IssuerURL)
+	}
 	if err != nil {
 		f.noIssuer(w, r, err)
 		return

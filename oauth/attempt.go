@@ -168,14 +168,6 @@ func redirectDiffers(ctx context.Context, client *clients.Client, redirectURI st
 	a.differs(attemptlog.CleanURL(redirectURI), cleanURLs(client.RedirectURIs))
 }
 
-// metadataRead records that somebody read the issuer's metadata.
-func (m *Module) metadataRead(c echo.Context, i *Issuer) {
-	m.attempts.Record(i.attemptPlace(), attemptlog.Step{
-		Kind: attemptlog.KindMetadata, Outcome: attemptlog.OutcomeOK, Detail: "Issuer metadata.",
-		Address: c.RealIP(), Agent: c.Request().UserAgent(),
-	})
-}
-
 // cleanURLs lists URLs without what may be secret in them. The first few are enough to see what differs.
 func cleanURLs(raw []string) string {
 	const most = 4

@@ -33,7 +33,7 @@ type Issuer struct {
 	secureCookies bool
 	metadata      document
 	jwks          document
-	policies      map[string]document           // by resource id
+	policies      map[string]*document          // by resource id
 	credentials   map[string]tenants.Credential // live ones of MCP servers, by id
 	stops         stops
 	loadedAt      time.Time

@@ -229,7 +229,7 @@ func (s *Issuers) assemble(sc scope.Scope, env *tenants.Environment, published [
 		basePath:      u.Path,
 		cookiePath:    u.Path + "/",
 		secureCookies: u.Scheme == "https",
-		policies:      map[string]document{},
+		policies:      map[string]*document{},
 		loadedAt:      s.now(),
 	}
 	for _, p := range published {

@@ -57,6 +57,7 @@ type Module struct {
 	limits    *ratelimit.Limiter
 	rateLimit int
 	dead      deadTokens
+	address   echo.IPExtractor // where a request came from, believing configured proxies only
 }
 
 // New returns the authorization server.
@@ -92,20 +93,11 @@ func (m *Module) Close() { m.feeds.Close() }
 // Run shares rate limits with the other nodes until ctx ends.
 func (m *Module) Run(ctx context.Context) { m.limits.Run(ctx) }
 
-// Register mounts the endpoints. Paths are below the issuer URL: app's dispatcher has located the issuer already.
+// Register mounts the endpoints. Paths are below the issuer URL: app's dispatcher has located the issuer already, and has let
+// ServeDocument answer what it can.
 func (m *Module) Register(e *echo.Echo) {
+	m.address = e.IPExtractor
 	open := e.Group("", allowAnyOrigin)
-	for _, path := range [...]string{pathMetadata, pathOpenID} {
-		m.document(open, path, func(i *Issuer, c echo.Context) (document, bool) {
-			m.metadataRead(c, i)
-			return i.metadata, true
-		})
-	}
-	m.document(open, pathJWKS, func(i *Issuer, _ echo.Context) (document, bool) { return i.jwks, true })
-	m.document(open, pathPolicy, func(i *Issuer, c echo.Context) (document, bool) {
-		d, ok := i.policies[c.Param("id")]
-		return d, ok
-	})
 	open.GET(pathRevocations, m.showRevocations)
 	open.HEAD(pathRevocations, m.showRevocations)
 	open.OPTIONS(pathRevocations, preflight)
@@ -132,25 +124,6 @@ func (m *Module) Register(e *echo.Echo) {
 	pages.POST(pathConsent, m.decide)
 	pages.POST(pathSwitch, m.switchUser)
 	pages.POST(pathSignOut, m.signOut)
-}
-
-// document mounts a ready answer for GET, HEAD and preflight.
-func (m *Module) document(g *echo.Group, path string, pick func(*Issuer, echo.Context) (document, bool)) {
-	handler := func(c echo.Context) error {
-		i, err := issuerFrom(c.Request().Context())
-		if err != nil {
-			return err
-		}
-		d, ok := pick(i, c)
-		if !ok {
-			return bareNotFound(c)
-		}
-		d.write(c.Response(), c.Request())
-		return nil
-	}
-	g.GET(path, handler)
-	g.HEAD(path, handler)
-	g.OPTIONS(path, preflight)
 }
 
 // bareNotFound answers what does not exist without a word: never a page that a client would try to read as metadata.

@@ -128,6 +128,23 @@ func (l *Log) Record(p Place, s Step) {
 		l.skipped.Add(1)
 		return
 	}
+	l.enqueue(p, s, now)
+}
+
+// RecordLazily is Record for a successful step without a case that happens all the time: complete is only asked what it was
+// when the budget allows one more.
+func (l *Log) RecordLazily(p Place, complete func(*Step)) {
+	now := l.now()
+	if !l.budgetOf(p.Scope.EnvironmentID).anonymous.take(now.UnixNano()) {
+		l.skipped.Add(1)
+		return
+	}
+	var s Step
+	complete(&s)
+	l.enqueue(p, s, now)
+}
+
+func (l *Log) enqueue(p Place, s Step, now time.Time) {
 	s.At = now.UTC().Truncate(time.Microsecond)
 	select {
 	case l.steps <- entry{p.Scope, s.kept(p)}:
