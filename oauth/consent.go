@@ -34,7 +34,7 @@ func (m *Module) showConsent(c echo.Context, i *Issuer, p consentPage) error {
 		return pageProblem("resource_gone", nil)
 	}
 	// The decision will be about exactly this user and this wording.
-	p.in.UserID, p.in.Revision = p.session.User.ID, resource.Revision
+	p.in.UserID, p.in.Revision, p.in.GoesOn = p.session.User.ID, resource.Revision, p.prior() != ""
 	sealed, err := i.sealInteraction(p.in)
 	if err != nil {
 		return err
@@ -57,18 +57,34 @@ func (m *Module) decide(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	session, consent, err := m.store.who(r.Context(), i, i.sessionToken(r), in)
-	if err != nil {
-		return err
-	}
 	resource, ok := i.resourceByID(in.ResourceID)
 	if !ok {
 		return pageProblem("resource_gone", nil)
 	}
+	// As a rule nothing has changed since the page was shown. Recording finds out by itself, so nothing is asked beforehand.
+	usual := in.UserID != "" && in.Revision == resource.Revision && !in.GoesOn && !i.stops.any()
+	if usual && r.PostForm.Get(flow.FieldDecision) == flow.DecisionAllow {
+		page := consentPage{client: client, in: in}
+		if asked, _ := page.offer(resource); len(chosenScopes(resource, asked, choiceOf(r))) > 0 {
+			if done, err := m.allow(c, i, page, resource); done || err != nil {
+				return err
+			}
+		}
+	}
+	return m.decideSlowly(c, i, consentPage{client: client, in: in, status: http.StatusUnprocessableEntity}, resource)
+}
+
+// decideSlowly takes a decision after looking at who is signed in and what is remembered, and says what is in its way.
+func (m *Module) decideSlowly(c echo.Context, i *Issuer, page consentPage, resource *Resource) error {
+	r, in, client := c.Request(), page.in, page.client
+	session, consent, err := m.store.who(r.Context(), i, i.sessionToken(r), in)
+	if err != nil {
+		return err
+	}
 	if err := i.stoppedRequest(client, in, session); err != nil {
 		return m.redirectProblem(c, i, in.answerTo(), err)
 	}
-	page := consentPage{client: client, in: in, session: session, consent: consent, status: http.StatusUnprocessableEntity}
+	page.session, page.consent = session, consent
 	switch {
 	case session == nil, in.UserID == "":
 		return m.proceed(c, i, client, in) // signed out meanwhile, or no page was shown yet
@@ -91,46 +107,58 @@ func (m *Module) decide(c echo.Context) error {
 	case r.PostForm.Get(flow.FieldDecision) != flow.DecisionAllow:
 		return m.showConsent(c, i, page)
 	}
-	return m.allow(c, i, page, resource)
-}
-
-// allow records what the user allowed and issues a code for it.
-func (m *Module) allow(c echo.Context, i *Issuer, p consentPage, resource *Resource) error {
-	r := c.Request()
-	now := m.now()
-	asked, kept := p.offer(resource)
-	chosen := chosenScopes(resource, asked, choice{
-		preset: r.PostForm.Get(flow.FieldPreset), ticked: r.PostForm[flow.FieldScope],
-	})
-	if len(chosen) == 0 {
-		p.failed = &ui.Notice{
+	if asked, _ := page.offer(resource); len(chosenScopes(resource, asked, choiceOf(r))) == 0 {
+		page.failed = &ui.Notice{
 			Tone: ui.ToneWarn, What: "Nothing is ticked.", Then: "Tick at least one permission, or choose Cancel.",
 		}
 		m.step(r.Context(), attemptlog.KindConsent, attemptlog.OutcomeRefused, "nothing_ticked", "")
-		return m.showConsent(c, i, p)
+		return m.showConsent(c, i, page)
 	}
-	lasts := chosenDuration(r.PostForm.Get(flow.FieldDuration), p.in.RedirectURI)
-	scopes := union(union(kept, chosen), silentOf(p.in.Scopes))
-	consent := newConsent{
-		Consent:  Consent{ID: secret.NewID("con"), Scopes: scopes, ExpiresAt: endOf(lasts, now), Lasts: lasts},
-		client:   p.client,
-		user:     p.session.User,
-		resource: resource,
-		receipt:  receiptOf(resource, asked, chosen, p.in),
-	}
-	ctx := scope.WithActor(r.Context(), scope.Actor{Kind: scope.ActorUser, ID: p.session.User.ID})
-	if err := m.store.recordConsent(ctx, m.clients, i, consent, now); err != nil {
+	done, err := m.allow(c, i, page, resource)
+	if done || err != nil {
 		return err
 	}
-	allowed := fmt.Sprintf("Allowed %d of %s.", len(chosen), permissionCount(len(asked)))
-	m.step(ctx, attemptlog.KindConsent, attemptlog.OutcomeOK, "", allowed)
-	return m.issue(c, i, p.client, p.in, p.session, consent.Consent)
+	return m.proceed(c, i, client, in) // something changed this very moment
 }
 
-// offer splits what is requested into what the page asks and what it only says was allowed before. A client nobody can
-// authenticate is asked everything again.
+// allow records what the user allowed and issues a code for it. done is false, and nothing is answered, when what the page was
+// about has changed.
+func (m *Module) allow(c echo.Context, i *Issuer, p consentPage, resource *Resource) (done bool, err error) {
+	r, now := c.Request(), m.now()
+	asked, kept := p.offer(resource)
+	chosen := chosenScopes(resource, asked, choiceOf(r))
+	lasts := chosenDuration(r.PostForm.Get(flow.FieldDuration), p.in.RedirectURI)
+	consent := newConsent{
+		Consent: Consent{
+			ID: secret.NewID("con"), Scopes: union(union(kept, chosen), silentOf(p.in.Scopes)), ExpiresAt: endOf(lasts, now), Lasts: lasts,
+		},
+		token: i.sessionToken(r), userID: p.in.UserID, client: p.client, resource: resource,
+		receipt: receiptOf(resource, asked, chosen, p.in),
+		prior:   p.prior(), local: clients.StaysLocal(p.in.RedirectURI),
+		rowKnown: p.session == nil && i.Clients.HasRow(p.client.ID), // nobody looked yet: on the slow way nothing is taken for known
+	}
+	ctx := scope.WithActor(r.Context(), scope.Actor{Kind: scope.ActorUser, ID: p.in.UserID})
+	session, err := m.store.recordConsent(ctx, m.clients, i, consent)
+	if err != nil || session == nil {
+		return false, err
+	}
+	i.Clients.RememberRow(p.client)
+	allowed := fmt.Sprintf("Allowed %d of %s.", len(chosen), permissionCount(len(asked)))
+	m.step(ctx, attemptlog.KindConsent, attemptlog.OutcomeOK, "", allowed)
+	return true, m.issue(c, i, p.client, p.in, session, consent.Consent)
+}
+
+// prior returns the id of the consent that a decision goes on from. A client nobody can authenticate is asked everything again.
+func (p consentPage) prior() string {
+	if p.consent == nil || clients.StaysLocal(p.in.RedirectURI) {
+		return ""
+	}
+	return p.consent.ID
+}
+
+// offer splits what is requested into what the page asks and what it only says was allowed before.
 func (p consentPage) offer(r *Resource) (asked, kept []string) {
-	if p.consent != nil && !clients.StaysLocal(p.in.RedirectURI) {
+	if p.prior() != "" {
 		kept = r.stillOffered(p.consent.Scopes)
 	}
 	for _, s := range p.in.Scopes {
@@ -159,6 +187,10 @@ func (r *Resource) onlyScopes(names []string) []string {
 type choice struct {
 	preset string
 	ticked []string
+}
+
+func choiceOf(r *http.Request) choice {
+	return choice{preset: r.PostForm.Get(flow.FieldPreset), ticked: r.PostForm[flow.FieldScope]}
 }
 
 // chosenScopes returns what of asked the user allowed. A preset is worked out here, so it works without script; a

@@ -31,6 +31,7 @@ type Interaction struct {
 	// What the consent page showed, so that a decision is about exactly that.
 	UserID   string `json:"u,omitempty"`
 	Revision int    `json:"v,omitempty"`
+	GoesOn   bool   `json:"g,omitempty"` // the page said what was allowed before
 	// LoggedInAt is set when the user signed in during this interaction: prompt=login and max_age are then satisfied.
 	LoggedInAt time.Time `json:"l,omitzero"`
 }

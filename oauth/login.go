@@ -4,16 +4,17 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/labstack/echo/v4"
 
 	"github.com/ostiary/ostiary/app/errs"
-	"github.com/ostiary/ostiary/app/scope"
 	"github.com/ostiary/ostiary/app/web"
 	"github.com/ostiary/ostiary/oauth/attemptlog"
 	"github.com/ostiary/ostiary/oauth/clients"
 	"github.com/ostiary/ostiary/templates/flow"
 	"github.com/ostiary/ostiary/templates/ui"
 	"github.com/ostiary/ostiary/tenants"
+	"github.com/ostiary/ostiary/tenants/directory"
 )
 
 // loginForm is what the sign-in page shows again after a failed try; never the password.
@@ -54,20 +55,19 @@ func (m *Module) login(c echo.Context) error {
 		return err
 	}
 	email := strings.TrimSpace(r.PostForm.Get(flow.FieldEmail))
+	var token string
 	user, err := m.users.Authenticate(r.Context(), tenants.Credentials{
 		Email: email, Password: r.PostForm.Get(flow.FieldPassword), Address: c.RealIP(),
+	}, func(b *pgx.Batch, user directory.User) error {
+		token = m.store.queueSession(b, i, user.ID, i.sessionToken(r))
+		return nil
 	})
 	if err != nil {
 		return m.loginFailed(c, i, client, in, email, err)
 	}
-	ctx := scope.WithActor(r.Context(), scope.Actor{Kind: scope.ActorUser, ID: user.ID})
-	token, err := m.store.beginSession(ctx, i, user.ID, i.sessionToken(r))
-	if err != nil {
-		return err
-	}
 	i.setCookie(c.Response(), cookieSession, token, i.Settings.SessionAbsolute)
-	attemptOf(ctx).facts.UserID = user.ID
-	m.step(ctx, attemptlog.KindLogin, attemptlog.OutcomeOK, "", "Signed in with e-mail and password.")
+	attemptOf(r.Context()).facts.UserID = user.ID
+	m.step(r.Context(), attemptlog.KindLogin, attemptlog.OutcomeOK, "", "Signed in with e-mail and password.")
 	in.LoggedInAt = m.now().UTC()
 	location, err := i.resumeURL(in)
 	if err != nil {

@@ -9,9 +9,8 @@ import (
 
 // Session is a browser's sign-in at an issuer.
 type Session struct {
-	User      SessionUser
-	AuthTime  time.Time // when the user last proved who they are
-	tokenHash []byte
+	User     SessionUser
+	AuthTime time.Time // when the user last proved who they are
 }
 
 // SessionUser is who is signed in, as the consent page shows them.

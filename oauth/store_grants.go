@@ -75,7 +75,7 @@ func (s *store) revokeGrant(ctx context.Context, i *Issuer, grantID, clientID, r
 	if err != nil || !revoked {
 		return err
 	}
-	return s.pipe(ctx, func(b *pgx.Batch) error {
+	return s.db.Send(ctx, func(b *pgx.Batch) error {
 		return audit.Queue(ctx, b, now, audit.Event{
 			Action: "grant.revoked", TargetKind: "grant", TargetID: grantID, Detail: map[string]any{"reason": reason},
 		})

@@ -7,30 +7,31 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/ostiary/ostiary/app/audit"
 	"github.com/ostiary/ostiary/app/db"
 	"github.com/ostiary/ostiary/app/errs"
 	"github.com/ostiary/ostiary/app/secret"
 )
 
-const selectSession = `select u.id, u.email, u.name, coalesce(o.id, ''), coalesce(o.name, ''), s.auth_time, s.last_seen_at
+// One statement answers who is signed in and what is remembered of them, since a consent is found by the session's user. It
+// counts for the place that was shown as where the answer goes: a client whose metadata names another one since (its document
+// changed hands) is asked about anew.
+const selectWho = `select u.id, u.email, u.name, coalesce(o.id, ''), coalesce(o.name, ''), s.auth_time, s.last_seen_at,
+  coalesce(c.id, ''), c.scopes, c.expires_at, coalesce(c.lasts, '')
 from sessions s
 join users u on u.tenant_id = s.tenant_id and u.environment_id = s.environment_id and u.id = s.user_id
 left join organizations o on o.tenant_id = u.tenant_id and o.environment_id = u.environment_id and o.id = u.organization_id
+left join lateral (
+  select c.id, c.scopes, c.expires_at, c.lasts
+  from consents c
+  where c.tenant_id = s.tenant_id and c.environment_id = s.environment_id and c.user_id = s.user_id
+    and hashtextextended(c.client_id, 0) = hashtextextended($6, 0) and c.client_id = $6
+    and c.resource_id = $7 and c.receipt->>'redirect_to' = $8
+    and c.revoked_at is null and (c.expires_at is null or c.expires_at > $4)
+    and c.organization_id is not distinct from u.organization_id
+  order by c.created_at desc limit 1
+) c on true
 where s.tenant_id = $1 and s.environment_id = $2 and s.token_hash = $3
   and s.expires_at > $4 and s.last_seen_at > $5 and u.disabled_at is null and (o.id is null or o.disabled_at is null)`
-
-// A consent is found by the session's user, so one round trip answers both questions. It counts for the place that was shown
-// as where the answer goes: a client whose metadata names another one since (its document changed hands) is asked about anew.
-const selectConsent = `select c.id, c.scopes, c.expires_at, c.lasts
-from sessions s
-join users u on u.tenant_id = s.tenant_id and u.environment_id = s.environment_id and u.id = s.user_id
-join consents c on c.tenant_id = s.tenant_id and c.environment_id = s.environment_id and c.user_id = s.user_id
-where s.tenant_id = $1 and s.environment_id = $2 and s.token_hash = $3
-  and c.client_id = $4 and c.resource_id = $5 and c.receipt->>'redirect_to' = $7
-  and c.revoked_at is null and (c.expires_at is null or c.expires_at > $6)
-  and c.organization_id is not distinct from u.organization_id
-order by c.created_at desc limit 1`
 
 const touchSession = `update sessions set last_seen_at = $4
 where tenant_id = $1 and environment_id = $2 and token_hash = $3 and last_seen_at < $5`
@@ -41,15 +42,6 @@ type store struct {
 	now func() time.Time
 }
 
-// pipe sends what queue puts on a batch in one round trip; nothing is sent when queue fails.
-func (s *store) pipe(ctx context.Context, queue func(b *pgx.Batch) error) error {
-	var b pgx.Batch
-	if err := queue(&b); err != nil {
-		return err
-	}
-	return s.db.Pipe(ctx, func(out *pgx.Batch) { out.QueuedQueries = append(out.QueuedQueries, b.QueuedQueries...) })
-}
-
 // who returns the session a cookie names and the consent remembered for what in asks, each nil when there is none.
 // Errors: errs.Unavailable.
 func (s *store) who(ctx context.Context, i *Issuer, token string, in Interaction) (*Session, *Consent, error) {
@@ -58,30 +50,22 @@ func (s *store) who(ctx context.Context, i *Issuer, token string, in Interaction
 	}
 	hash, now := secret.Hash(token), s.now()
 	var session *Session
-	var consent *Consent
+	var consent Consent
 	var seen time.Time
 	err := s.db.Pipe(ctx, func(b *pgx.Batch) {
-		b.Queue(selectSession, i.Scope.TenantID, i.Scope.EnvironmentID, hash, now, now.Add(-i.Settings.SessionIdle)).
-			Query(func(rows pgx.Rows) error {
-				for rows.Next() {
-					session = &Session{tokenHash: hash}
-					u := &session.User
-					if err := rows.Scan(&u.ID, &u.Email, &u.Name, &u.OrganizationID, &u.OrganizationName, &session.AuthTime, &seen); err != nil {
-						return err
-					}
+		b.Queue(selectWho, i.Scope.TenantID, i.Scope.EnvironmentID, hash, now, now.Add(-i.Settings.SessionIdle),
+			in.ClientID, in.ResourceID, originOf(in.RedirectURI)).Query(func(rows pgx.Rows) error {
+			for rows.Next() {
+				session = &Session{}
+				u := &session.User
+				err := rows.Scan(&u.ID, &u.Email, &u.Name, &u.OrganizationID, &u.OrganizationName, &session.AuthTime, &seen,
+					&consent.ID, &consent.Scopes, &consent.ExpiresAt, &consent.Lasts)
+				if err != nil {
+					return err
 				}
-				return rows.Err()
-			})
-		b.Queue(selectConsent, i.Scope.TenantID, i.Scope.EnvironmentID, hash, in.ClientID, in.ResourceID, now, originOf(in.RedirectURI)).
-			Query(func(rows pgx.Rows) error {
-				for rows.Next() {
-					consent = &Consent{}
-					if err := rows.Scan(&consent.ID, &consent.Scopes, &consent.ExpiresAt, &consent.Lasts); err != nil {
-						return err
-					}
-				}
-				return rows.Err()
-			})
+			}
+			return rows.Err()
+		})
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("load session: %w", err)
@@ -89,7 +73,11 @@ func (s *store) who(ctx context.Context, i *Issuer, token string, in Interaction
 	if session == nil {
 		return nil, nil, nil
 	}
-	return session, consent, s.touch(ctx, i, hash, seen, now)
+	err = s.touch(ctx, i, hash, seen, now)
+	if consent.ID == "" {
+		return session, nil, err
+	}
+	return session, &consent, err
 }
 
 func (s *store) touch(ctx context.Context, i *Issuer, hash []byte, seen, now time.Time) error {
@@ -101,26 +89,21 @@ func (s *store) touch(ctx context.Context, i *Issuer, hash []byte, seen, now tim
 	})
 }
 
+// The user is there: the role that serves deletes none. One who is disabled this very moment has a session that counts for nothing.
 const insertSession = `insert into sessions (tenant_id, environment_id, token_hash, user_id, auth_time, last_seen_at, expires_at)
 values ($1, $2, $3, $4, $5, $5, $6)`
 
 const deleteSession = `delete from sessions where tenant_id = $1 and environment_id = $2 and token_hash = $3`
 
-// beginSession starts a session for a user who just proved who they are and ends the one it replaces: a session token from
-// before the sign-in is never promoted (session fixation). It returns the cookie's value.
-func (s *store) beginSession(ctx context.Context, i *Issuer, userID, replaces string) (string, error) {
+// queueSession puts on b what starts a session for a user who just proved who they are and ends the one it replaces: a session
+// token from before the sign-in is never promoted (session fixation). It returns the cookie's value.
+func (s *store) queueSession(b *pgx.Batch, i *Issuer, userID, replaces string) string {
 	token, now := secret.NewToken(), s.now()
-	err := s.pipe(ctx, func(b *pgx.Batch) error {
-		if replaces != "" {
-			b.Queue(deleteSession, i.Scope.TenantID, i.Scope.EnvironmentID, secret.Hash(replaces))
-		}
-		b.Queue(insertSession, i.Scope.TenantID, i.Scope.EnvironmentID, secret.Hash(token), userID, now, now.Add(i.Settings.SessionAbsolute))
-		return audit.Queue(ctx, b, now, audit.Event{Action: "user.signed_in", TargetKind: "user", TargetID: userID})
-	})
-	if err != nil {
-		return "", fmt.Errorf("begin session: %w", err)
+	if replaces != "" {
+		b.Queue(deleteSession, i.Scope.TenantID, i.Scope.EnvironmentID, secret.Hash(replaces))
 	}
-	return token, nil
+	b.Queue(insertSession, i.Scope.TenantID, i.Scope.EnvironmentID, secret.Hash(token), userID, now, now.Add(i.Settings.SessionAbsolute))
+	return token
 }
 
 // endSession ends the session a cookie names, if there is one.

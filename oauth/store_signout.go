@@ -44,7 +44,7 @@ func (s *store) signedIn(ctx context.Context, i *Issuer, token string) (*Session
 // signOut ends the session a cookie names and records it.
 func (s *store) signOut(ctx context.Context, i *Issuer, token, userID string) error {
 	now := s.now()
-	err := s.pipe(ctx, func(b *pgx.Batch) error {
+	err := s.db.Send(ctx, func(b *pgx.Batch) error {
 		b.Queue(deleteSession, i.Scope.TenantID, i.Scope.EnvironmentID, secret.Hash(token))
 		return audit.Queue(ctx, b, now, audit.Event{Action: "user.signed_out", TargetKind: "user", TargetID: userID})
 	})

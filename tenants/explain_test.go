@@ -41,6 +41,10 @@ func (r *recorder) record(call func() error) ([]pgx.TraceQueryStartData, error) 
 	return slices.Clone(r.queries), err
 }
 
+func (r *recorder) TraceBatchQuery(ctx context.Context, conn *pgx.Conn, d pgx.TraceBatchQueryData) {
+	r.TraceQueryStart(ctx, conn, pgx.TraceQueryStartData{SQL: d.SQL, Args: d.Args})
+}
+
 // What runs on each request or sign-in finds its rows by index, however many there are. The planner is told to avoid
 // reading whole tables, which it would do for a handful of rows: where it still must, an index is missing.
 func TestHotQueriesUseIndexes(t *testing.T) {

@@ -48,6 +48,8 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	for name, value := range map[string]string{
 		"application_name": "ostiary", "timezone": "UTC",
 		"statement_timeout": "10s", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "15s",
+		// Every hot statement finds rows by key: planning it anew each time costs more than running it.
+		"plan_cache_mode": "force_generic_plan",
 	} {
 		if _, set := cfg.ConnConfig.RuntimeParams[name]; !set {
 			cfg.ConnConfig.RuntimeParams[name] = value

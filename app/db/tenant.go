@@ -11,7 +11,11 @@ import (
 	"github.com/ostiary/ostiary/app/scope"
 )
 
-const setTenant = `select set_config('app.tenant_id', $1, true)`
+const (
+	setTenant = `select set_config('app.tenant_id', $1, true)`
+	// The commit is not waited for. Whatever commits durably afterwards makes it durable too: the log has one order.
+	setTenantSoon = `select set_config('app.tenant_id', $1, true), set_config('synchronous_commit', 'off', true)`
+)
 
 type txKey struct{}
 
@@ -50,14 +54,34 @@ func (d *DB) InTenant(ctx context.Context, fn func(ctx context.Context, tx *gorm
 //
 // It never joins an open transaction. Errors are as for InTenant.
 func (d *DB) Pipe(ctx context.Context, queue func(b *pgx.Batch)) error {
+	return d.Send(ctx, func(b *pgx.Batch) error {
+		queue(b)
+		return nil
+	})
+}
+
+// Send is Pipe for a queue that can fail; nothing is sent then, and its error is returned.
+func (d *DB) Send(ctx context.Context, queue func(b *pgx.Batch) error) error {
+	return d.send(ctx, setTenant, queue)
+}
+
+// SendSoon is Send for what may be lost, whole, when Postgres crashes within the next moment: its commit does not wait for the
+// disk. It is for what only matters through something that is committed durably later, and whose loss costs a repetition.
+func (d *DB) SendSoon(ctx context.Context, queue func(b *pgx.Batch) error) error {
+	return d.send(ctx, setTenantSoon, queue)
+}
+
+func (d *DB) send(ctx context.Context, begin string, queue func(b *pgx.Batch) error) error {
 	s, err := scope.From(ctx)
 	if err != nil {
 		return err
 	}
 	b := &pgx.Batch{}
 	// Prepared statements of one pipeline share a transaction until its Sync, so the setting covers what follows it.
-	b.Queue(setTenant, s.TenantID)
-	queue(b)
+	b.Queue(begin, s.TenantID)
+	if err := queue(b); err != nil {
+		return err
+	}
 	return mapError(d.pool.SendBatch(ctx, b).Close())
 }
 

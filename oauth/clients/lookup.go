@@ -25,6 +25,8 @@ type Book struct {
 
 	mu     sync.RWMutex
 	cached map[string]cachedClient
+	rows   map[string]bool    // ids of dynamic clients seen to have a row
+	opened map[string]*Client // dynamic clients by id: opening an id again and again is dear
 }
 
 type cachedClient struct {
@@ -36,6 +38,7 @@ const (
 	cacheFor       = time.Minute
 	cacheAbsentFor = 5 * time.Second
 	maxCached      = 10_000
+	maxOpened      = 1_000
 )
 
 // BookDeps of a Book: what is the same for every environment, and what is this one's.
@@ -82,13 +85,57 @@ func (b *Book) get(ctx context.Context, id string, confirmed bool) (*Client, err
 	if id == "" || b.disabled[id] {
 		return nil, errNoClient
 	}
-	if client, err := b.dynamic.Open(id); err == nil {
+	if client, ok := b.open(id); ok {
 		return client, nil
 	}
 	if IsDocumentURL(id) {
 		return b.fromDocument(ctx, id, confirmed)
 	}
 	return b.registered(ctx, id)
+}
+
+// open returns the client that a dynamic client_id carries.
+func (b *Book) open(id string) (*Client, bool) {
+	if !strings.HasPrefix(id, dynamicPrefix) {
+		return nil, false
+	}
+	b.mu.RLock()
+	client, ok := b.opened[id]
+	b.mu.RUnlock()
+	if ok {
+		return client, true
+	}
+	client, err := b.dynamic.Open(strings.Clone(id)) // kept: it must not keep the request it came in
+	if err != nil {
+		return nil, false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.opened == nil || len(b.opened) >= maxOpened {
+		b.opened = map[string]*Client{}
+	}
+	b.opened[client.ID] = client
+	return client, true
+}
+
+// HasRow reports whether a dynamic client is known to have a row. Rows are not deleted.
+func (b *Book) HasRow(id string) bool {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.rows[id]
+}
+
+// RememberRow notes that a client has a row. Only dynamic ones are worth it: the row of a metadata document is renewed.
+func (b *Book) RememberRow(c *Client) {
+	if c.Source != SourceDynamic {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.rows == nil || len(b.rows) >= maxCached {
+		b.rows = map[string]bool{}
+	}
+	b.rows[c.ID] = true
 }
 
 var errNoClient = errs.New(errs.NotFound, "There is no such client.")
@@ -134,7 +181,7 @@ func (b *Book) remember(id string, hit cachedClient) {
 	if len(b.cached) >= maxCached {
 		clear(b.cached)
 	}
-	b.cached[id] = hit
+	b.cached[strings.Clone(id)] = hit // not the request it came in
 }
 
 // Issue makes a dynamic client; see Dynamic.Issue.

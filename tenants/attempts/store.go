@@ -19,11 +19,15 @@ func NewCounter(d *db.DB) *Counter { return &Counter{db: d} }
 // Count counts a. Errors: errs.RateLimited when a limit is reached; nothing is counted then. It must not run inside an
 // open transaction, whose rollback would forget the attempt.
 func (c *Counter) Count(ctx context.Context, a Attempt, now time.Time) error {
+	return c.count(ctx, a.limits(), now)
+}
+
+func (c *Counter) count(ctx context.Context, limits []limit, now time.Time) error {
 	s, err := scope.From(ctx)
 	if err != nil {
 		return err
 	}
-	limits, start := a.limits(), windowStart(now)
+	start := windowStart(now)
 	return c.db.InTenant(ctx, func(_ context.Context, tx *gorm.DB) error {
 		// The condition of the update decides: a row at its limit is not returned. Failing rolls the other rows back.
 		// The blanks before the marks keep gorm from spreading the bytes of a key over a list.

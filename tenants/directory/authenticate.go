@@ -2,6 +2,9 @@ package directory
 
 import (
 	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/ostiary/ostiary/app/audit"
 	"github.com/ostiary/ostiary/app/errs"
@@ -11,22 +14,29 @@ import (
 	"github.com/ostiary/ostiary/tenants/check"
 )
 
-// Authenticate returns the user whose e-mail address and password these are. The issuer calls it.
+// recordTimeout bounds recording a failure, which goes on when whoever failed hangs up: else hanging up would be a way not to be
+// counted.
+const recordTimeout = 5 * time.Second
+
+// Authenticate returns the user whose e-mail address and password these are. The issuer calls it. What also queues is written
+// in the transaction that records the sign-in: reading is one round trip, recording another.
 //
 // Errors: errs.Unauthenticated, the same after the same work whether the user is unknown, disabled, without a password or
-// mistyped it; errs.RateLimited, see attempts.RetryAfter. Do not call it in an open transaction: it counts first and must
-// keep the count.
-func (u *Users) Authenticate(ctx context.Context, c tenants.Credentials) (User, error) {
+// mistyped it; errs.RateLimited, see attempts.RetryAfter; errors of also. Do not call it in an open transaction: it counts
+// failures and must keep the count.
+func (u *Users) Authenticate(ctx context.Context, c tenants.Credentials, also ...func(*pgx.Batch, User) error) (User, error) {
 	sc, err := environmentScope(ctx)
 	if err != nil {
 		return User{}, err
 	}
-	try := attempts.Attempt{Space: sc.EnvironmentID, Email: check.NormalEmail(c.Email), Address: c.Address}
-	if err := u.attempts.Count(ctx, try, u.now()); err != nil {
+	email := check.NormalEmail(c.Email)
+	try := u.guard.Try(sc.TenantID, attempts.Attempt{Space: sc.EnvironmentID, Email: email, Address: c.Address}, u.now())
+	defer try.End()
+	user, hash, err := u.selectCandidate(ctx, sc, email, try)
+	if err != nil {
 		return User{}, err
 	}
-	user, hash, err := u.loadUser(ctx, sc, "u.email = ?", try.Email)
-	if err != nil && !errs.Is(err, errs.NotFound) {
+	if err := try.Admit(ctx); err != nil {
 		return User{}, err
 	}
 	if len(c.Password) > check.MaxPassword {
@@ -37,27 +47,36 @@ func (u *Users) Authenticate(ctx context.Context, c tenants.Credentials) (User, 
 	if err != nil {
 		return User{}, err
 	}
-	ok := matches && user.ID != "" && user.DisabledAt == nil
-	if err := u.signedIn(ctx, ok, user.ID, try); err != nil {
+	if !matches || user.ID == "" || user.DisabledAt != nil {
+		return User{}, u.signInFailed(ctx, user.ID, try)
+	}
+	ctx = scope.WithActor(ctx, scope.Actor{Kind: scope.ActorUser, ID: user.ID})
+	// A crash can lose a sign-in, and its record with it, but none that led to something: that is committed later, and durably.
+	err = u.deps.DB.SendSoon(ctx, func(b *pgx.Batch) error {
+		try.QueueSucceeded(b)
+		for _, queue := range also {
+			if err := queue(b, user); err != nil {
+				return err
+			}
+		}
+		return audit.Queue(ctx, b, u.now(), audit.Event{Action: "user.signed_in", TargetKind: "user", TargetID: user.ID})
+	})
+	if err != nil {
 		return User{}, err
 	}
 	return user, nil
 }
 
-// signedIn records the outcome of an attempt, in one transaction either way.
-func (u *Users) signedIn(ctx context.Context, ok bool, userID string, try attempts.Attempt) error {
-	if !ok {
-		err := u.audit.Record(ctx, audit.Event{Action: "user.sign_in_failed", TargetKind: "user", TargetID: userID})
-		if err != nil {
-			return err
-		}
-		return errs.New(errs.Unauthenticated, "That e-mail and password do not match.")
-	}
-	ctx = scope.WithActor(ctx, scope.Actor{Kind: scope.ActorUser, ID: userID})
-	return u.inTenant(ctx, func(ctx context.Context) error {
-		if err := u.attempts.Succeeded(ctx, try, u.now()); err != nil {
-			return err
-		}
-		return u.audit.Record(ctx, audit.Event{Action: "user.signed_in", TargetKind: "user", TargetID: userID})
+// signInFailed counts and records a failure, and returns what everybody hears who fails.
+func (u *Users) signInFailed(ctx context.Context, userID string, try *attempts.Try) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	err := u.deps.DB.Send(ctx, func(b *pgx.Batch) error {
+		try.QueueFailed(b)
+		return audit.Queue(ctx, b, u.now(), audit.Event{Action: "user.sign_in_failed", TargetKind: "user", TargetID: userID})
 	})
+	if err != nil {
+		return err
+	}
+	return errs.New(errs.Unauthenticated, "That e-mail and password do not match.")
 }

@@ -59,17 +59,14 @@ func users(tx *gorm.DB, sc scope.Scope, columns string) *gorm.DB {
 		Where("u.tenant_id = ? and u.environment_id = ?", sc.TenantID, sc.EnvironmentID)
 }
 
-// loadUser returns the user that condition names, and the hash of the password, "" when there is none.
-func (u *Users) loadUser(ctx context.Context, sc scope.Scope, condition, value string) (User, string, error) {
+// loadUser returns the user with this id.
+func (u *Users) loadUser(ctx context.Context, sc scope.Scope, id string) (User, error) {
 	var row joinedUser
-	err := u.tx(ctx, func(tx *gorm.DB) error { return users(tx, sc, "u.*").Where(condition, value).Take(&row).Error })
+	err := u.tx(ctx, func(tx *gorm.DB) error { return users(tx, sc, "u.*").Where("u.id = ?", id).Take(&row).Error })
 	if err != nil {
-		return User{}, "", rows.NotFound(err, "There is no such user.")
+		return User{}, rows.NotFound(err, "There is no such user.")
 	}
-	if row.Row.PasswordHash == nil {
-		return row.user(), "", nil
-	}
-	return row.user(), *row.Row.PasswordHash, nil
+	return row.user(), nil
 }
 
 func (u *Users) insertUser(ctx context.Context, sc scope.Scope, user User, hash string) error {

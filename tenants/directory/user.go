@@ -54,12 +54,12 @@ func environmentScope(ctx context.Context) (scope.Scope, error) {
 // Users serves the users of the environment in the context.
 type Users struct {
 	base
-	attempts *attempts.Counter
+	guard *attempts.Guard
 }
 
 // NewUsers returns the service.
 func NewUsers(d tenants.Deps) *Users {
-	return &Users{base: newBase(d), attempts: attempts.NewCounter(d.DB)}
+	return &Users{base: newBase(d), guard: attempts.NewGuard(d.DB)}
 }
 
 // NewUser is a user to be created.
@@ -145,8 +145,7 @@ func (u *Users) Get(ctx context.Context, id string) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
-	user, _, err := u.loadUser(ctx, sc, "u.id = ?", id)
-	return user, err
+	return u.loadUser(ctx, sc, id)
 }
 
 // UserUpdate is what can be changed about a user.
@@ -177,7 +176,7 @@ func (u *Users) Update(ctx context.Context, id string, c UserUpdate) (User, erro
 	}
 	var user User
 	err = u.inTenant(ctx, func(ctx context.Context) error {
-		if user, _, err = u.loadUser(ctx, sc, "u.id = ?", id); err != nil {
+		if user, err = u.loadUser(ctx, sc, id); err != nil {
 			return err
 		}
 		user.Name, user.EmailVerified, user.OrganizationID = c.Name, c.EmailVerified, c.OrganizationID
@@ -204,7 +203,7 @@ func (u *Users) Disable(ctx context.Context, id string, disabled bool) error {
 		return err
 	}
 	return u.inTenant(ctx, func(ctx context.Context) error {
-		user, _, err := u.loadUser(ctx, sc, "u.id = ?", id)
+		user, err := u.loadUser(ctx, sc, id)
 		if err != nil || (user.DisabledAt != nil) == disabled {
 			return err
 		}
