@@ -19,6 +19,7 @@ type options struct {
 	rounds      int
 	only        string
 	rows        int
+	junk        int
 	pool        int
 	quiet       float64
 	limit       bool
@@ -45,8 +46,11 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	if len(args) == 1 && args[0] == serveArgument {
+	switch {
+	case len(args) == 1 && args[0] == serveArgument:
 		return serve(ctx, os.Stdin, os.Stdout)
+	case len(args) == 1 && args[0] == idleArgument:
+		return serveIdle(ctx, os.Stdin)
 	}
 	o, err := readOptions(args)
 	if err != nil {
@@ -75,6 +79,7 @@ func readOptions(args []string) (options, error) {
 	f.IntVar(&o.rounds, "rounds", 6, "turns the two sides take within that time")
 	f.StringVar(&o.only, "op", "", "comma-separated operations instead of all: "+operationNames())
 	f.IntVar(&o.rows, "rows", 1000, "users, sessions, clients, consents and grants to load beforehand")
+	f.IntVar(&o.junk, "junk", 0, "registrations nobody confirms, with code flows before and after, in place of operations")
 	f.IntVar(&o.pool, "pool", 20, "connections to Postgres that each side may use")
 	f.Float64Var(&o.quiet, "quiet", 1, "wait for moments, and keep rounds, in which others use at most this share of the machine (0.1)")
 	f.BoolVar(&o.limit, "limit", true, "measure the limit too")

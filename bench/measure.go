@@ -79,6 +79,10 @@ func measure(ctx context.Context, o options, chosen []operation) (*report, error
 	if err != nil {
 		return nil, err
 	}
+	if o.junk > 0 {
+		r.Junk, err = b.junk(ctx)
+		return r, err
+	}
 	if o.cpuProfile != "" {
 		if _, err := s.server.ask(command{Do: "profile", File: o.cpuProfile, Profile: true}); err != nil {
 			return nil, err

@@ -75,3 +75,17 @@ func machineBusy() time.Duration {
 	}
 	return busy
 }
+
+// resident is the memory a process has in use now, zero on systems without /proc.
+func resident(pid int) uint64 {
+	raw, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(raw))
+	if len(fields) < 2 {
+		return 0
+	}
+	pages, _ := strconv.ParseUint(fields[1], 10, 64)
+	return pages * uint64(os.Getpagesize())
+}

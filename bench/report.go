@@ -25,7 +25,9 @@ type report struct {
 	Durability  durability        `json:"durability"`
 	Sync        time.Duration     `json:"sync_ns"`          // median of one fsync of a page on the database's disk
 	Password    time.Duration     `json:"password_hash_ns"` // CPU of one argon2id as the product is configured; in no operation
+	Idle        *idleResult       `json:"idle"`
 	Operations  []operationResult `json:"operations"`
+	Junk        *junkResult       `json:"junk,omitempty"`
 }
 
 // operationResult is one operation on both sides.
@@ -68,7 +70,10 @@ func (b *bench) newReport(ctx context.Context) (*report, error) {
 	if r.Sync, err = measureSync(b.o.dir); err != nil {
 		return nil, err
 	}
-	r.Password, err = measurePassword(ctx)
+	if r.Password, err = measurePassword(ctx); err != nil {
+		return nil, err
+	}
+	r.Idle, err = b.idle(ctx)
 	return r, err
 }
 
@@ -122,9 +127,17 @@ func (r *report) writeJSON(w io.Writer) error {
 func (r *report) writeText(out io.Writer) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s, Postgres %s (fsync %s, synchronous_commit %s, full_page_writes %s, shared_buffers %s), %d processors shared by\n"+
-		"server, driver and Postgres, %d connections, %d rows per table; one fsync %s, one password hash %s (in no operation)\n\n",
+		"server, driver and Postgres, %d connections, %d rows per table; one fsync %s, one password hash %s (in no operation);\n"+
+		"a server is ready %s after its start, and takes %.0f MiB when idle\n\n",
 		r.Go, r.Postgres, r.Durability.Fsync, r.Durability.SynchronousCommit, r.Durability.FullPageWrites, r.Durability.SharedBuffers,
-		r.Processors, r.Connections, r.Rows, micro(r.Sync), r.Password.Round(100*time.Microsecond))
+		r.Processors, r.Connections, r.Rows, micro(r.Sync), r.Password.Round(100*time.Microsecond),
+		micro(r.Idle.Ready), mebibytes(int64(r.Idle.Resident)))
+	if r.Junk != nil {
+		if _, err := io.WriteString(out, text.String()); err != nil {
+			return err
+		}
+		return r.Junk.writeText(out)
+	}
 	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, strings.Join([]string{
 		"operation", "", "per s", "of limit", "p50", "p99", "stmts", "trips", "commits", "allocs", "server µs", "pg µs", "driver µs",
