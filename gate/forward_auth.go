@@ -126,8 +126,10 @@ func (g *Gate) answerQuestion(w http.ResponseWriter, r *http.Request, o ForwardA
 		refuseQuestion(w, http.StatusForbidden, "The MCP endpoint does not know this method")
 		return
 	}
+	var held int64
+	defer func() { g.memory.give(held) }()
 	out := g.decideRequest(r.Context(), asked{method: q.method, host: q.host, path: q.path, query: q.query, header: r.Header,
-		read: func() ([]byte, body, error) { return g.readQuestion(w, r, o, q) }})
+		read: func() ([]byte, body, error) { return g.readQuestion(w, r, o, q, &held) }})
 	if out.denial != nil {
 		g.report(r.Context(), out, out.denial.status)
 		out.denial.writeToProxy(w)
@@ -147,7 +149,7 @@ func (g *Gate) answerQuestion(w http.ResponseWriter, r *http.Request, o ForwardA
 }
 
 // readQuestion returns what the request in question asks for: by its body, which the proxy passed on, or by its headers.
-func (g *Gate) readQuestion(w http.ResponseWriter, r *http.Request, o ForwardAuth, q question) ([]byte, body, error) {
+func (g *Gate) readQuestion(w http.ResponseWriter, r *http.Request, o ForwardAuth, q question, held *int64) ([]byte, body, error) {
 	if o.ByHeaders {
 		b, err := describedBody(r.Header, q.method, g.view())
 		return nil, b, err
@@ -158,7 +160,7 @@ func (g *Gate) readQuestion(w http.ResponseWriter, r *http.Request, o ForwardAut
 	}
 	about := r.Clone(r.Context())
 	about.Method = q.method
-	return g.read(w, about)
+	return g.read(w, about, held)
 }
 
 // describedBody is a body as its standard headers describe it (MCP 2026-07-28, standard request headers).

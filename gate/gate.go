@@ -77,6 +77,7 @@ type Gate struct {
 	policy     PolicySource
 	feed       FeedSource
 	streams    *streams
+	memory     *budget
 	tokens     *verifier
 	sessions   sessions
 	edges      edges
@@ -111,7 +112,7 @@ func New(ctx context.Context, o Options) (*Gate, error) {
 		tokens: &verifier{keys: keys, issuer: o.Issuer, skew: o.Skew, now: w.time,
 			cache: newRecent[[32]byte, tokenEntry](rememberedTokens)},
 		flagged: newRecent[policy.Target, struct{}](flaggedTools), observe: o.Observe, transport: o.Transport,
-		watch: w, streams: newStreams(), feed: o.Feed,
+		watch: w, streams: newStreams(), memory: newBudget(maxHeld), feed: o.Feed,
 		maxBody: o.MaxBody, log: o.Logger, end: end,
 		bodyTimeout: defaultBodyTimeout, writeTimeout: defaultWriteTimeout,
 	}

@@ -29,8 +29,10 @@ func (g *Gate) guard(next http.Handler) http.Handler {
 			methodNotAllowed(w, allowedMethods)
 			return
 		}
+		var held int64
+		defer func() { g.memory.give(held) }()
 		o := g.decideRequest(r.Context(), asked{method: r.Method, host: r.Host, path: r.URL.EscapedPath(), query: r.URL.RawQuery,
-			header: r.Header, read: func() ([]byte, body, error) { return g.read(w, r) }})
+			header: r.Header, read: func() ([]byte, body, error) { return g.read(w, r, &held) }})
 		if o.denial != nil {
 			o.denial.write(w)
 			g.report(r.Context(), o, o.denial.status)
@@ -136,14 +138,15 @@ func bearer(values []string) (string, error) {
 }
 
 // read takes from the wire what a request asks for. Only POST has a body; the error is a *refusal.
-func (g *Gate) read(w http.ResponseWriter, r *http.Request) ([]byte, body, error) {
+// held grows by the memory that was taken for it.
+func (g *Gate) read(w http.ResponseWriter, r *http.Request, held *int64) ([]byte, body, error) {
 	if r.Method != http.MethodPost {
 		if r.ContentLength != 0 { // only for a server that reads a body where it should not
 			return nil, body{}, badBody(rpcInvalidRequest, "%s has no body", r.Method)
 		}
 		return nil, body{}, nil
 	}
-	raw, err := g.readBody(w, r)
+	raw, err := g.readBody(w, r, held)
 	if err != nil {
 		return nil, body{}, err
 	}
@@ -154,8 +157,14 @@ func (g *Gate) read(w http.ResponseWriter, r *http.Request) ([]byte, body, error
 	return raw, b, checkMirror(r.Header, b)
 }
 
+// A body gets as much memory as it announces up to trustedLength, then twice as much each time it has filled what it has.
+const (
+	leastLength   = 512
+	trustedLength = 64 << 10
+)
+
 // readBody reads a JSON body of bounded size from a client that may be slow on purpose. The error is a *refusal.
-func (g *Gate) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+func (g *Gate) readBody(w http.ResponseWriter, r *http.Request, held *int64) ([]byte, error) {
 	if !isJSON(r.Header) {
 		return nil, &refusal{status: http.StatusUnsupportedMediaType, code: rpcInvalidRequest,
 			message: "the body must be application/json, UTF-8, without content encoding"}
@@ -166,8 +175,19 @@ func (g *Gate) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) 
 		return nil, tooLarge
 	}
 	var buf bytes.Buffer
-	buf.Grow(int(max(r.ContentLength, 0)) + bytes.MinRead)
-	_, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, g.maxBody))
+	var err error
+	in := http.MaxBytesReader(w, r.Body, g.maxBody)
+	for step := min(max(r.ContentLength, leastLength), trustedLength); err == nil; step = int64(buf.Len()) {
+		if !g.memory.take(step + bytes.MinRead) {
+			return nil, &refusal{status: http.StatusServiceUnavailable, code: rpcInternal, message: "too much is under way"}
+		}
+		*held += step + bytes.MinRead
+		buf.Grow(int(step) + bytes.MinRead)
+		var n int64
+		if n, err = buf.ReadFrom(io.LimitReader(in, step+1)); err == nil && n <= step {
+			return buf.Bytes(), nil // there was no more
+		}
+	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, tooLarge
 	}

@@ -6,7 +6,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/http/httputil"
+	"net/textproto"
 	"net/url"
 	"strings"
 	"time"
@@ -22,6 +24,7 @@ func (e upstreamError) Error() string { return string(e) }
 const (
 	errUpstreamRedirects upstreamError = "The MCP server answered with a redirect; " +
 		"the gate's upstream must be its final URL"
+	errUpstreamStalls  upstreamError = "The MCP server announces an answer again and again"
 	errUpstreamRefuses upstreamError = "The MCP server did not accept the gate's request"
 )
 
@@ -46,6 +49,8 @@ func defaultTransport() *http.Transport {
 		MaxIdleConnsPerHost: 256,
 		ForceAttemptHTTP2:   true,
 		DisableCompression:  true, // the client's own Accept-Encoding travels on
+
+		MaxResponseHeaderBytes: 256 << 10,
 	}
 }
 
@@ -74,8 +79,22 @@ func (g *Gate) proxy(upstream *url.URL) http.Handler {
 			writeRPCError(w, http.StatusInternalServerError, passage.message, rpcError{Code: rpcInternal, Message: "Something went wrong here"})
 			return
 		}
-		p.ServeHTTP(w, r)
+		p.ServeHTTP(w, r.WithContext(httptrace.WithClientTrace(r.Context(), fewInterim())))
 	})
+}
+
+// maxInterim is how many interim answers (1xx) a server may send before its answer, as net/http has it where nobody asks to see
+// them. The reverse proxy does ask, and would pass them on without end.
+const maxInterim = 5
+
+func fewInterim() *httptrace.ClientTrace {
+	left := maxInterim
+	return &httptrace.ClientTrace{Got1xxResponse: func(int, textproto.MIMEHeader) error {
+		if left--; left < 0 {
+			return errUpstreamStalls
+		}
+		return nil
+	}}
 }
 
 func joinQuery(a, b string) string { return strings.Trim(a+"&"+b, "&") }

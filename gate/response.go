@@ -22,16 +22,17 @@ func (g *Gate) forward(w http.ResponseWriter, r *http.Request, next http.Handler
 	if filter != nil {
 		r.Header.Del("Accept-Encoding") // what is compressed cannot be filtered
 	}
-	out := &response{ResponseWriter: w, stream: st, filter: filter, message: p.message,
+	out := &response{ResponseWriter: w, stream: st, memory: g.memory, filter: filter, message: p.message,
 		patience: g.writeTimeout, log: func(err error) {
 			g.log.ErrorContext(r.Context(), "a list could not be filtered and was withheld", "error", err)
 		}}
+	defer func() { g.memory.give(out.held) }()
 	out.started = func(h http.Header) {
 		g.sessions.note(h.Get(headerSession), p.identity)
 		g.report(r.Context(), o, out.status)
 	}
 	_ = st.control.SetReadDeadline(time.Time{}) // the body is read; a stream may last
-	next.ServeHTTP(out, r)
+	out.through(next, r)
 	reason := st.ended()
 	switch {
 	case out.wroteHeader:
@@ -48,10 +49,23 @@ func (g *Gate) forward(w http.ResponseWriter, r *http.Request, next http.Handler
 	}
 }
 
+// through lets next answer. A proxy that is told to stop reading aborts the connection; where the client has got an answer
+// instead, there is no need to.
+func (w *response) through(next http.Handler, r *http.Request) {
+	defer func() {
+		if problem := recover(); problem != nil && (problem != http.ErrAbortHandler || !w.withheld) { //nolint:errorlint // a panic
+			panic(problem)
+		}
+	}()
+	next.ServeHTTP(w, r)
+}
+
 // response passes an answer on as it comes: headers made uncacheable, lists filtered, every write with a deadline.
 type response struct {
 	http.ResponseWriter
 	stream  *stream
+	memory  *budget
+	held    int64 // taken from memory
 	filter  *listFilter
 	started func(http.Header)
 	log     func(error)
@@ -64,19 +78,20 @@ type response struct {
 	whole       *bytes.Buffer // a JSON answer being collected for the filter
 	events      *eventFilter  // an event stream being filtered
 	failed      error
+	withheld    bool // the client was told that the list could not be read
 }
 
-var errListTooLarge = errors.New("the list is too large to filter")
+var (
+	errListTooLarge = errors.New("the list is too large to filter")
+	errMemoryTaken  = errors.New("too many lists are under way")
+)
 
 // Unwrap serves http.ResponseController.
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// WriteHeader implements http.ResponseWriter.
+// WriteHeader implements http.ResponseWriter. What a server says before its answer (1xx) is of no use to MCP and stays here.
 func (w *response) WriteHeader(status int) {
 	if w.wroteHeader || status >= 100 && status < 200 {
-		if !w.wroteHeader {
-			w.ResponseWriter.WriteHeader(status)
-		}
 		return
 	}
 	w.wroteHeader, w.status = true, status
@@ -104,6 +119,10 @@ func isEventStream(contentType string) bool {
 func (w *response) intercept(h http.Header, events bool) bool {
 	h.Del("Content-Length")
 	h.Del("ETag")
+	if len(h.Values("Content-Type")) > 1 {
+		w.whole, w.failed = new(bytes.Buffer), errors.New("the answer is of two types at once")
+		return true
+	}
 	if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		w.whole, w.failed = new(bytes.Buffer), errors.New("the answer is compressed though nobody asked for it")
 		return true
@@ -134,15 +153,37 @@ func (w *response) Write(p []byte) (int, error) {
 	}
 }
 
-// collect keeps a JSON answer for the filter. One that cannot be filtered is read to its end and dropped: finish says so.
+// collect keeps a JSON answer for the filter. Of one that cannot be filtered no more is read.
 func (w *response) collect(p []byte) (int, error) {
-	if w.failed == nil && w.whole.Len()+len(p) > maxListResponse {
+	switch {
+	case w.failed != nil:
+	case w.whole.Len()+len(p) > maxListResponse:
 		w.failed = errListTooLarge
+	case !w.memory.take(int64(len(p))):
+		w.failed = errMemoryTaken
+	default:
+		w.held += int64(len(p))
 	}
 	if w.failed == nil {
 		return w.whole.Write(p)
 	}
-	return len(p), nil //nolint:nilerr // the failure is answered, not returned
+	w.withhold()
+	return 0, w.failed
+}
+
+// withhold answers that there is no list: rather none than one nobody could check.
+func (w *response) withhold() {
+	if w.withheld {
+		return
+	}
+	w.withheld, w.whole = true, new(bytes.Buffer)
+	w.log(w.failed)
+	h := w.Header()
+	h.Del("Content-Encoding")
+	h.Del("Trailer")
+	writeRPCError(w.ResponseWriter, http.StatusBadGateway, w.message,
+		rpcError{Code: rpcUpstreamFailed, Message: "The MCP server's list could not be read"})
+	_ = w.stream.control.Flush()
 }
 
 // writeEvents passes on what is complete. An event that cannot be filtered ends the stream, before it.
@@ -219,11 +260,7 @@ func (w *response) finish() {
 		out, w.failed = w.filter.json(out)
 	}
 	if w.failed != nil {
-		w.log(w.failed)
-		// Rather no list than one nobody could check.
-		w.Header().Del("Content-Encoding")
-		writeRPCError(w.ResponseWriter, http.StatusBadGateway, w.message,
-			rpcError{Code: rpcUpstreamFailed, Message: "The MCP server's list could not be read"})
+		w.withhold()
 		return
 	}
 	w.ResponseWriter.WriteHeader(w.status)

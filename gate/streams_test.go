@@ -153,8 +153,9 @@ func TestStreams_AFeedThatComesMeanwhileCounts(t *testing.T) {
 	r.Header.Set("Authorization", "Bearer "+token)
 	r.Header.Set("Content-Type", "application/json")
 	rec := httptest.NewRecorder()
+	var held int64
 	o := w.gate.decideRequest(r.Context(), asked{method: r.Method, header: r.Header,
-		read: func() ([]byte, body, error) { return w.gate.read(rec, r) }})
+		read: func() ([]byte, body, error) { return w.gate.read(rec, r, &held) }})
 	if o.denial != nil {
 		t.Fatal("denied")
 	}
