@@ -39,13 +39,30 @@ def issuer(address: tuple[Address, str]) -> Issuer:
     return made
 
 
+Guards = Callable[..., Ostiary]
+
+
 @pytest.fixture
-def guard(issuer: Issuer) -> Iterator[Ostiary]:
-    made = Ostiary(issuer=issuer.url, resource_id=RESOURCE, poll_every=0.05)
+def guards(issuer: Issuer) -> Iterator[Guards]:
+    """Makes guards of the issuer, and closes them."""
+    made: list[Ostiary] = []
+
+    def make(**settings: Any) -> Ostiary:
+        made.append(Ostiary(**{"issuer": issuer.url, "resource_id": RESOURCE, "poll_every": 0.05, **settings}))
+        return made[-1]
+
+    yield make
+    for guard in made:
+        guard.close()
+
+
+@pytest.fixture
+def guard(guards: Guards) -> Ostiary:
+    """A guard that has heard its issuer."""
+    made = guards()
     made.start()
     eventually(lambda: made.ready)
-    yield made
-    made.close()
+    return made
 
 
 def eventually(holds: Callable[[], bool], within: float = 15.0) -> None:

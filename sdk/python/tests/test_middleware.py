@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from ostiary import Ostiary, OstiaryMiddleware, current_grant
 
 from .apps import Server, call, client
-from .conftest import eventually
+from .conftest import Guards, eventually
 from .issuer import IDENTIFIER, RESOURCE, Issuer, policy
 
 pytestmark = pytest.mark.anyio
@@ -111,9 +112,9 @@ async def test_tools_are_listed_as_far_as_they_may_be_called(app: OstiaryMiddlew
     assert [tool["name"] for tool in answer.json()["result"]["tools"]] == ["query", "delete"]
 
 
-async def test_shadow_mode_lets_through_and_lists_everything(server: Server, issuer: Issuer) -> None:
+async def test_shadow_mode_lets_through_and_lists_everything(server: Server, issuer: Issuer, guards: Guards) -> None:
     issuer.policy = policy(mode="shadow")
-    guard = Ostiary(issuer=issuer.url, resource_id=RESOURCE)
+    guard = guards()
     app = OstiaryMiddleware(server, guard)
     async with client(app, issuer.token(scope="")) as c:
         assert (await c.post("/mcp", json=call("delete"))).status_code == 200
@@ -125,7 +126,6 @@ async def test_shadow_mode_lets_through_and_lists_everything(server: Server, iss
         answer = await c.post("/mcp", json={"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
         assert len(answer.json()["result"]["tools"]) == 5
         assert (await c.post("/mcp", json=call("delete"))).json()["error"]["code"] == -32013
-    guard.close()
 
 
 async def test_what_is_revoked_is_401_for_every_request(app: OstiaryMiddleware, guard: Ostiary, issuer: Issuer) -> None:
@@ -200,11 +200,9 @@ async def test_a_published_change_bites(app: OstiaryMiddleware, guard: Ostiary, 
         assert (await c.post("/mcp", json=call("query"))).status_code == 403
 
 
-async def test_silence_stops_what_does_most_harm_first(server: Server, issuer: Issuer) -> None:
-    import time
-
+async def test_silence_stops_what_does_most_harm_first(server: Server, issuer: Issuer, guards: Guards) -> None:
     offset = 0.0
-    guard = Ostiary(issuer=issuer.url, resource_id=RESOURCE, now=lambda: time.time() + offset)
+    guard = guards(now=lambda: time.time() + offset)
     app = OstiaryMiddleware(server, guard)
     token = issuer.token(scope="data:read data:write data:delete", lifetime=7200)
     async with client(app, token) as c:

@@ -10,12 +10,10 @@ from ._answers import Answer, Challenge
 from ._feed import REVOKED, STOPPED
 from ._grant import Grant
 from ._inspect import Body, Refusal
-from ._ostiary import SHADOWABLE, Ostiary
+from ._ostiary import CHATGPT, SHADOWABLE, Ostiary
 from ._policy import INSUFFICIENT_SCOPE, OUT_OF_CONTACT, TOOL, Decision
 from ._site import View
 from ._tokens import ENDED, Entry
-
-CHATGPT = "chatgpt"  # the host that reads challenges in tool results
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class Verdict:
 def judge(guard: Ostiary, entry: Entry, body: Body | None, problem: Refusal | None, metadata_url: str) -> Verdict:
     """Decide about a request of a token. problem is what is wrong with its body, None when nothing is."""
     view, feed = guard.view, guard.feed
-    verdict = Verdict(view, feed.refuses(entry.grant, guard.resource_id), silence=guard.silence, sequence=feed.sequence)
+    verdict = Verdict(view, guard.refuses(entry.grant), silence=guard.silence, sequence=feed.sequence)
     if verdict.refused == REVOKED:  # before anything about the body: the client needs a new token anyway
         challenge = Challenge(metadata_url, view.baseline, "invalid_token", ENDED)
         verdict.answer = answers.challenged(challenge)

@@ -24,8 +24,9 @@ IN_RESULTS = {
 }
 _HINTS = (b"tools", b"prompts", b"resource", b"\\u")
 
-# Kind and name of an element ("" when it has none) -> whether the token may know of it.
-Keeps = Callable[[str, str], bool]
+# Kind and name of an element ("" when it has none) -> None when it is not shown, the scopes to say that it needs, or no
+# scopes when it is shown as it is.
+Shows = Callable[[str, str], tuple[str, ...] | None]
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class ListFilter:
     """What is filtered: the kinds of lists that an answer may hold, and by which rule."""
 
     kinds: frozenset[str]
-    keeps: Keeps
+    shows: Shows
 
 
 _WALKER = json.JSONDecoder(parse_int=Number, parse_float=Number)
@@ -85,10 +86,28 @@ def _message(value: dict[str, Any], text: str, at: int, rule: ListFilter, edits:
             edits.append((begin, end, '"private"'))
         elif key in lists:
             kind, member = lists[key]
-            kept = [rule.keeps(kind, _name(item, member)) for item in result[key]]
-            if not all(kept):
-                parts = [text[b:e] for keep, (b, e) in zip(kept, _elements(text, begin), strict=True) if keep]
+            shown = [rule.shows(kind, _name(item, member)) for item in result[key]]
+            if any(scopes is None or scopes for scopes in shown):
+                parts = [
+                    _with_schemes(text, b, scopes) if scopes else text[b:e]
+                    for scopes, (b, e) in zip(shown, _elements(text, begin), strict=True)
+                    if scopes is not None
+                ]
                 edits.append((begin, end, "[" + ",".join(parts) + "]"))
+
+
+def _with_schemes(text: str, at: int, scopes: tuple[str, ...]) -> str:
+    """Return a tool that says which scopes it needs. What the server says about that itself is left out."""
+    schemes = f'"securitySchemes":{json.dumps([{"type": "oauth2", "scopes": scopes}])}'
+    members, meta = [], [schemes]
+    for key, start, end in _members(text, at):
+        if key == "_meta" and text[start] == "{":
+            meta += [
+                f"{json.dumps(name)}:{text[b:e]}" for name, b, e in _members(text, start) if name != "securitySchemes"
+            ]
+        elif key not in ("securitySchemes", "_meta"):
+            members.append(f"{json.dumps(key)}:{text[start:end]}")
+    return "{" + ",".join([*members, schemes, '"_meta":{' + ",".join(meta) + "}"]) + "}"
 
 
 def _name(item: Any, member: str) -> str:

@@ -18,13 +18,18 @@ from ._fetch import Fetcher
 from ._follow import Follower
 from ._grant import Grant
 from ._keys import IssuerKeys, KeysUnavailable
-from ._policy import INSUFFICIENT_SCOPE, UNKNOWN_TOOL, UNMAPPED_TOOL, Decision
+from ._listen import Timing
+from ._policy import ALLOWED, INSUFFICIENT_SCOPE, TOOL, UNKNOWN_TOOL, UNMAPPED_TOOL, Decision
 from ._site import View
 from ._sources import Source
 from ._streams import Streams
 from ._tokens import ENDED, Entry, Recent, TokenError, Verifier
+from ._watch import Watch
+
+CHATGPT = "chatgpt"  # the host that reads permissions where no specification puts them: on tools, in results
 
 MAX_SKEW = 120.0
+FEED_LIFETIME = 120.0
 
 # Denials that shadow mode lets through: those that are about the map from tools to permissions.
 SHADOWABLE = frozenset({INSUFFICIENT_SCOPE, UNKNOWN_TOOL, UNMAPPED_TOOL})
@@ -55,6 +60,7 @@ class Ostiary:
         poll_every: float = 3.0,
         http_client: httpx.Client | None = None,
         now: Callable[[], float] = time.time,
+        timing: Timing = Timing(),  # noqa: B008 - it is immutable
     ) -> None:
         parts = urlsplit(issuer)
         if parts.scheme not in ("http", "https") or not parts.netloc:
@@ -67,13 +73,14 @@ class Ostiary:
             raise ValueError(f"the clock skew is between 0 and {MAX_SKEW:.0f} seconds")
         self.issuer, self.resource_id, self.log = issuer, resource_id, logging.getLogger("ostiary")
         self._identifier, self._skew, self._poll_every = identifier, skew, poll_every
-        self._http_client, self.now = http_client, now
+        self._http_client, self._clock, self._timing = http_client, now, timing
         self._lock = threading.Lock()
         self._closed, self._users = False, 0
         self._build()
 
     def _build(self) -> None:
         fetcher = Fetcher(self._http_client)
+        self.now = Watch(self._clock)
         self._keys = IssuerKeys(self.issuer, fetcher, self.now, self.log)
         self._verifier = Verifier(self._keys, self.issuer, self._skew, self.now)
         self._source = Source(self.issuer, self.resource_id, self._keys, fetcher, self._skew, self.now)
@@ -97,7 +104,7 @@ class Ostiary:
                 self._build()
             if self._follower is None:
                 self._follower = Follower(
-                    self._source, self._accept_policy, self._accept_feed, self.log, self._poll_every
+                    self._source, self._accept_policy, self._accept_feed, self.log, self._poll_every, self._timing
                 )
 
     def ensure_started(self) -> None:
@@ -162,7 +169,7 @@ class Ostiary:
         Raises TokenError, Stopped, NotReady or KeysUnavailable.
         """
         grant = (await self.verify(token)).grant
-        reason = self._feed.refuses(grant, self.resource_id)
+        reason = self.refuses(grant)
         if reason == REVOKED:
             raise TokenError(ENDED)
         if reason == STOPPED:
@@ -183,10 +190,19 @@ class Ostiary:
 
     def lists(self, grant: Grant, name: str, kind: str = "tool") -> bool:
         """Report whether a list may name something. Shadow mode leaves out only what is stopped. Raises NotReady."""
+        return self.shows(grant, name, kind) is not None
+
+    def shows(self, grant: Grant, name: str, kind: str) -> tuple[str, ...] | None:
+        """Say how a list names something: not (None), as it is (no scopes), or with the scopes that it needs.
+
+        The last is for a host that asks its user for more by what a tool says, of what could be asked for, too.
+        """
         decision = self.decide(grant, name, kind)
         if decision.reason in (UNKNOWN_TOOL, UNMAPPED_TOOL):
             self._flag(kind, name, decision.reason)
-        return decision.allowed or (self.view.shadow and decision.reason != STOPPED)
+        if kind == TOOL and grant.host == CHATGPT and decision.reason in (ALLOWED, INSUFFICIENT_SCOPE):
+            return decision.required
+        return () if decision.allowed or (self.view.shadow and decision.reason != STOPPED) else None
 
     def _flag(self, kind: str, name: str, reason: str) -> None:
         """Tell the operator, once per process, of what nobody can use because the policy does not map it."""
@@ -196,17 +212,25 @@ class Ostiary:
 
     def _accept_policy(self, document: Document, issued: int) -> None:
         view = View(document, self.issuer, self._identifier)
+        self.now.heard(issued)
         before, self._view = self._view, view
-        if before is None:
+        if before is None:  # until there is a feed
             self._heard = max(self._heard, issued)
         elif before.document.revision != document.revision:
             self.log.info("policy revision %d in force, mode %s", document.revision, document.mode)
 
     def _accept_feed(self, feed: Feed, issued: int) -> None:
-        changed = feed != self._feed
+        # What has ended leaves the feed again once no token from before can be alive. After a gap longer than feeds
+        # live, some may have gone unheard: what is open and rests on a token that has expired since ends, too.
+        gap = self.silence > FEED_LIFETIME
+        self.now.heard(issued)
         self._feed, self._heard = feed, max(self._heard, issued)
-        if changed:
-            self.streams.check(feed, self.resource_id)
+        expired = self.now() - self._skew if gap else 0
+        self.streams.end(lambda grant: self.refuses(grant) or (REVOKED if grant.expires_at < expired else None))
+
+    def refuses(self, grant: Grant) -> str | None:
+        """Say why nothing may be done with a token of grant: "revoked", "stopped", or None when neither holds."""
+        return self._feed.refuses(grant, self.resource_id)
 
 
 __all__ = ["KeysUnavailable", "NotReady", "Ostiary", "Stopped", "TokenError"]

@@ -50,6 +50,7 @@ class Response:
         "_send",
         "_size",
         "_started",
+        "_stream",
         "_whole",
         "done",
         "status",
@@ -61,7 +62,7 @@ class Response:
         rule: ListFilter | None,
         post: bool,
         id: str | None,
-        started: Callable[[int, list[tuple[bytes, bytes]], bool], None],
+        started: Callable[[int, list[tuple[bytes, bytes]]], None],
         log: logging.Logger,
     ) -> None:
         self._send, self._rule, self._post, self._id, self._started, self._log = send, rule, post, id, started, log
@@ -69,6 +70,7 @@ class Response:
         self._held: Event | None = None  # the start of a JSON answer that is collected for the filter
         self._whole: list[bytes] = []
         self._size = 0
+        self._stream = False
         self.status = 0  # of the answer, once it has begun
         self.done = False
 
@@ -99,7 +101,8 @@ class Response:
                 continue
             headers.append((name, value))
         self.status = event["status"]
-        self._started(self.status, headers, stream)
+        self._started(self.status, headers)
+        self._stream = stream
         headers += _STREAM_HEADERS if stream else GUARD
         start: Event = {**event, "headers": headers}
         if self._rule is not None and 200 <= self.status < 300 and (stream or self._post):
@@ -162,12 +165,13 @@ class Response:
         return self.status != 0 and self._held is None
 
     async def replace(self, answer: Answer) -> None:
-        """Send answer in place of the app's, which has not begun; end the app's where it is when it has."""
+        """Send answer in place of the app's. When that has begun, end a stream, and break anything else off."""
         if self.done:
             return
         if self.begun:
             self.done = True
-            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+            if self._stream:
+                await self._send({"type": "http.response.body", "body": b"", "more_body": False})
             return
         self.done, self._held, self.status = True, None, answer.status
         self._whole.clear()

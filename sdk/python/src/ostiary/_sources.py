@@ -64,7 +64,10 @@ class Source:
         """Check a signed feed. Raises Rejected."""
         claims = self._open(compact, FEED_TYPE)
         try:
-            return Feed.from_json(claims.get("feed")), number(claims, "iat")
+            feed = Feed.from_json(claims.get("feed"))
+            if feed.sequence < 0:
+                raise Rejected("signed feed: has no sequence")
+            return feed, number(claims, "iat")
         except DocumentError as e:
             raise Rejected(f"signed feed: {e}") from None
 
@@ -83,7 +86,7 @@ class Source:
             raise Rejected(f"the {typ} comes from another issuer")
         if claims.get("sub") != self.resource_id:
             raise Rejected(f"the {typ} is about another resource")
-        if now >= expires + self.skew:
+        if issued <= 0 or expires <= issued or now >= expires + self.skew:
             raise Rejected(f"the {typ} has expired")
         if now + self.skew < issued:
             raise Rejected(f"the {typ} is from the future")

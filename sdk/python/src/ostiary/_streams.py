@@ -10,7 +10,6 @@ from typing import Any
 import anyio
 from anyio.lowlevel import current_token
 
-from ._feed import Feed
 from ._grant import Grant
 
 
@@ -54,11 +53,11 @@ class Streams:
         with self._lock:
             self._open.discard(stream)
 
-    def check(self, feed: Feed, resource_id: str) -> None:
-        """End what feed refuses."""
+    def end(self, refuses: Callable[[Grant], str | None]) -> None:
+        """End everything that refuses has a reason for."""
         with self._lock:
             watched = list(self._open)
         for stream in watched:
-            reason = feed.refuses(stream.grant, resource_id)
+            reason = refuses(stream.grant)
             if reason is not None:
                 stream.end(reason)

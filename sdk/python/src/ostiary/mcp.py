@@ -138,7 +138,7 @@ class OstiaryTokenVerifier:
 
     def _denial(self, grant: Grant, method: str, params: dict[str, Any]) -> tuple[Problem | None, Any]:
         guard = self.guard
-        if guard.feed.refuses(grant, guard.resource_id) is not None:
+        if guard.refuses(grant) is not None:
             return STOPPED_ACCESS, None
         try:
             targets = targets_of(method, params)

@@ -184,7 +184,7 @@ class OstiaryMiddleware:
         kinds -= {kind for kind in (PROMPT, CONTENT) if not verdict.view.policy.guards(kind)}
         if not kinds:
             return None
-        return ListFilter(kinds, lambda kind, name: self.guard.lists(grant, name, kind))
+        return ListFilter(kinds, lambda kind, name: self.guard.shows(grant, name, kind))
 
     async def _forward(
         self, scope: Scope, receive: Receive, send: Send, grant: Grant, rule: ListFilter | None, body: Body | None
@@ -192,16 +192,16 @@ class OstiaryMiddleware:
         guard, post = self.guard, scope["method"] == "POST"
         watched = Stream(grant)
 
-        def started(status: int, headers: list[tuple[bytes, bytes]], stream: bool) -> None:
+        def started(status: int, headers: list[tuple[bytes, bytes]]) -> None:
             for name, value in headers:
                 if name == b"mcp-session-id":
                     self._note(value.decode("latin-1"), grant)
-            if stream:
-                guard.streams.add(watched)
 
         response = Response(send, rule, post, body.id if body else None, started, guard.log)
-        if not post:
-            guard.streams.add(watched)
+        guard.streams.add(watched)
+        watched.reason = guard.refuses(grant)  # it may have ended since it was asked; from here on it is told
+        if watched.reason is not None:
+            watched.scope.cancel()
         token = current.set(grant)
         try:
             with watched.scope:
