@@ -121,7 +121,7 @@ class Ostiary:
             follower, self._follower, self._closed = self._follower, None, True
         if follower is not None:
             follower.stop()
-            self._source.fetcher.close()
+        self._source.fetcher.close()
 
     async def wait_ready(self, timeout: float) -> bool:
         """Start, and report whether decisions are possible within timeout seconds."""
