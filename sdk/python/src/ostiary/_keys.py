@@ -11,7 +11,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -67,11 +67,19 @@ class IssuerKeys:
         self._flight: Future[None] | None = None
         self._tried: float | None = None
         self._failure: Exception | None = None
+        self._open = False
 
-    @property
-    def loaded(self) -> bool:
-        """Report whether there are keys at all."""
-        return self._set is not None
+    def open(self) -> None:
+        """Fetch keys when they are wanted, from here on."""
+        with self._lock:
+            self._open = True
+
+    def close(self) -> None:
+        """Fetch no more keys, and wait for a fetch that is under way."""
+        with self._lock:
+            self._open, flight = False, self._flight
+        if flight is not None:
+            wait([flight], timeout=2)
 
     def held(self, kid: str) -> Key | None:
         """Look among the keys in memory, and have them renewed in the background when they are old."""
@@ -112,6 +120,8 @@ class IssuerKeys:
             if self._flight is not None:
                 return self._flight
             now = self._now()
+            if not self._open:
+                return None
             if self._tried is not None and 0 <= now - self._tried < RETRY_AFTER:
                 return None
             self._tried = now

@@ -103,6 +103,7 @@ class Ostiary:
             if self._pid != os.getpid():  # threads and connections stayed behind in the parent
                 self._build()
             if self._follower is None:
+                self._keys.open()
                 self._follower = Follower(
                     self._source, self._accept_policy, self._accept_feed, self.log, self._poll_every, self._timing
                 )
@@ -121,6 +122,7 @@ class Ostiary:
             follower, self._follower, self._closed = self._follower, None, True
         if follower is not None:
             follower.stop()
+        self._keys.close()
         self._source.fetcher.close()
 
     async def wait_ready(self, timeout: float) -> bool:
