@@ -222,6 +222,51 @@ func TestConsent_CannotBeForged(t *testing.T) {
 	noCode("an interaction that waited too long", victim.Send(t, f.Action, f.Values, nil))
 }
 
+// cookiesOf returns the cookies a browser sends to an issuer.
+func cookiesOf(t *testing.T, b *host.Browser, issuer string) ([]*http.Cookie, *url.URL) {
+	t.Helper()
+	u, err := url.Parse(issuer + "/authorize")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.Client.Jar.Cookies(u), u
+}
+
+// A session is its issuer's: whoever carries it elsewhere is asked to sign in, and so is who made it up.
+func TestSession_OfAnotherTenantSignsNobodyIn(t *testing.T) {
+	t.Parallel()
+	s := host.New(t)
+	mine, theirs := web(t, s), s.Register(t, s.Neighbour, nil)
+	there := host.NewBrowser(t)
+	there.SignIn(t, theirs.Authorize().URL(), s.Neighbour.UserEmail)
+	stolen, _ := cookiesOf(t, there, s.Neighbour.Issuer)
+	if len(stolen) < 2 { // session and browser
+		t.Fatalf("cookies %v", stolen)
+	}
+	here := host.NewBrowser(t)
+	own, at := cookiesOf(t, here, s.Acme.Issuer)
+	if len(own) != 0 {
+		t.Fatalf("a new browser has %v", own)
+	}
+	for _, value := range []func(string) string{
+		func(v string) string { return v },
+		func(string) string { return strings.Repeat("A", 52) },
+		func(string) string { return "" },
+	} {
+		var cookies []*http.Cookie
+		for _, c := range stolen {
+			cookies = append(cookies, &http.Cookie{Name: c.Name, Value: value(c.Value), Path: "/", Secure: at.Scheme == "https"})
+		}
+		here.Client.Jar.SetCookies(at, cookies)
+		if p := here.Open(t, mine.Authorize("data:read").URL()); p.Location != nil || p.Doc.Find(`[name="password"]`).Length() != 1 {
+			t.Errorf("signed in by a session of another tenant: %d %v", p.Status, p.Location)
+		}
+	}
+	if p := there.Open(t, theirs.Authorize().URL()); p.Doc.Find(`[name="password"]`).Length() != 0 {
+		t.Error("where it was made it no longer works")
+	}
+}
+
 // The decision is about the user and the wording that the page showed.
 func TestConsent_IsAboutWhatWasShown(t *testing.T) {
 	t.Parallel()

@@ -20,15 +20,7 @@ func (c *Client) validateAuth() check.Problems {
 		p.Addf("auth", "Choose %s, %s or %s.", AuthNone, AuthSecret, AuthPrivateKeyJWT)
 		return p
 	}
-	if method != AuthSecret && (c.Secret+c.SecretFile+c.PreviousSecret+c.PreviousSecretFile != "") {
-		p.Add("auth", "A client with a secret has auth: secret.")
-	}
-	if method == AuthSecret && c.Secret != "" && len(c.Secret) < 32 {
-		p.Add("secret", "Use at least 32 random characters, or leave it out and one is made.")
-	}
-	if previous := c.PreviousSecret + c.PreviousSecretFile; method == AuthSecret && previous != "" && c.Secret+c.SecretFile == "" {
-		p.Add("previous_secret", "Name the secret that takes its place, too.")
-	}
+	p.Join("", c.validateSecrets(method))
 	keys := c.JWKS != "" || c.JWKSFile != ""
 	switch {
 	case method != AuthPrivateKeyJWT && (keys || c.JWKSURI != ""):
@@ -39,6 +31,20 @@ func (c *Client) validateAuth() check.Problems {
 		p.Add("jwks", "Write a JSON Web Key Set: {\"keys\": […]}.")
 	case c.JWKSURI != "":
 		p.Add("jwks_uri", redirectProblem(c.JWKSURI))
+	}
+	return p
+}
+
+func (c *Client) validateSecrets(method AuthMethod) check.Problems {
+	var p check.Problems
+	secret, previous := c.Secret+c.SecretFile, c.PreviousSecret+c.PreviousSecretFile
+	switch {
+	case method != AuthSecret && secret+previous != "":
+		p.Add("auth", "A client with a secret has auth: secret.")
+	case method == AuthSecret && c.Secret != "" && len(c.Secret) < 32:
+		p.Add("secret", "Use at least 32 random characters, or leave it out and one is made.")
+	case method == AuthSecret && previous != "" && secret == "":
+		p.Add("previous_secret", "Name the secret that takes its place, too.")
 	}
 	return p
 }
