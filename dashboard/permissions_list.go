@@ -48,9 +48,9 @@ func (d *Dashboard) showPermissions(c echo.Context) error {
 }
 
 func (p serverPage) matrixRow(t tenants.Tool) ui.MatrixRow {
-	row := ui.MatrixRow{Tool: t.Name, Text: t.Wording, Unmapped: len(t.Scopes) == 0}
+	row := ui.MatrixRow{Tool: t.Name, Text: t.Wording, Unmapped: len(t.Scopes) == 0, Badges: kindBadges(t)}
 	for _, s := range p.status.Draft.Scopes {
-		cell := ui.MatrixCell{On: slices.Contains(t.Scopes, s.Name), Was: p.wasNeeded(t.Name, s.Name)}
+		cell := ui.MatrixCell{On: slices.Contains(t.Scopes, s.Name), Was: p.wasNeeded(t, s.Name)}
 		row.Changed = row.Changed || cell.On != cell.Was
 		row.Cells = append(row.Cells, cell)
 	}

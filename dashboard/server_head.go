@@ -8,6 +8,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/ostiary/ostiary/app/policy"
 	"github.com/ostiary/ostiary/templates/layout"
 	"github.com/ostiary/ostiary/templates/pages"
 	"github.com/ostiary/ostiary/templates/ui"
@@ -182,6 +183,30 @@ func first(changes []tenants.Change, n int) string {
 }
 
 // wasNeeded reports whether the published revision maps the tool to the permission.
-func (p serverPage) wasNeeded(tool, permission string) bool {
-	return p.status.Published != nil && slices.Contains(p.status.Published.Document.Tools[tool].Scopes, permission)
+func (p serverPage) wasNeeded(t tenants.Tool, permission string) bool {
+	if p.status.Published == nil {
+		return false
+	}
+	doc := p.status.Published.Document
+	list := doc.Tools
+	switch t.Kind {
+	case policy.TargetPrompt:
+		list = doc.Prompts
+	case policy.TargetContent:
+		list = doc.Contents
+	case policy.TargetTool:
+	}
+	return slices.Contains(list[t.Name].Scopes, permission)
+}
+
+// kindBadges says what an entry is that is not a tool.
+func kindBadges(t tenants.Tool) []ui.Badge {
+	switch t.Kind {
+	case policy.TargetPrompt:
+		return []ui.Badge{{Text: "Prompt"}}
+	case policy.TargetContent:
+		return []ui.Badge{{Text: "Content"}}
+	case policy.TargetTool:
+	}
+	return nil
 }

@@ -56,7 +56,7 @@ func findTools(tools []tenants.Tool, query string) []tenants.Tool {
 }
 
 func (p serverPage) toolRow(t tenants.Tool) pages.ToolRow {
-	row := pages.ToolRow{Name: t.Name, Wording: t.Wording, Unmapped: len(t.Scopes) == 0}
+	row := pages.ToolRow{Name: t.Name, Wording: t.Wording, Unmapped: len(t.Scopes) == 0, Badges: kindBadges(t)}
 	for _, s := range p.status.Draft.Scopes {
 		for _, name := range t.Scopes {
 			if name == s.Name {

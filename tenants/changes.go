@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ostiary/ostiary/app/policy"
 )
@@ -44,8 +45,22 @@ func Changes(from, to policy.Document) []Change {
 	for _, name := range unionOfKeys(from.Scopes, to.Scopes) {
 		list = append(list, scopeChanges(name, from, to)...)
 	}
-	for _, name := range unionOfKeys(from.Tools, to.Tools) {
-		list = append(list, toolChanges(name, from, to)...)
+	for _, of := range [...]struct {
+		word    string // in front of the name; nothing for tools
+		was, is map[string]policy.Tool
+	}{{"", from.Tools, to.Tools}, {"prompt ", from.Prompts, to.Prompts}, {"content ", from.Contents, to.Contents}} {
+		for _, name := range unionOfKeys(of.was, of.is) {
+			was, had := of.was[name]
+			is, has := of.is[name]
+			switch subject := of.word + name; {
+			case !had:
+				list = append(list, Change{ChangeTool, subject, "added"})
+			case !has:
+				list = append(list, Change{ChangeTool, subject, "removed"})
+			default:
+				list = append(list, toolChanges(subject, was, is)...)
+			}
+		}
 	}
 	return list
 }
@@ -69,6 +84,9 @@ func serverChanges(from, to policy.Document) []Change {
 	add("name", from.Resource.Name, to.Resource.Name)
 	add("address", from.Resource.Identifier, to.Resource.Identifier)
 	add("mode", string(from.Mode), string(to.Mode))
+	if from.Resource.ID != "" {
+		add("time without contact", silence(from), silence(to))
+	}
 	for _, alias := range missingFrom(to.Resource.Aliases, from.Resource.Aliases) {
 		list = append(list, Change{Kind: ChangeServer, What: "alias " + alias + " added"})
 	}
@@ -146,15 +164,17 @@ func listed(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-func toolChanges(name string, from, to policy.Document) []Change {
-	was, had := from.Tools[name]
-	is, has := to.Tools[name]
-	switch {
-	case !had:
-		return []Change{{ChangeTool, name, "added"}}
-	case !has:
-		return []Change{{ChangeTool, name, "removed"}}
+// silence says how long the resource side goes on without hearing from us, by risk.
+func silence(doc policy.Document) string {
+	o := policy.DefaultOffline()
+	if doc.Offline != nil {
+		o = *doc.Offline
 	}
+	word := func(seconds int64) string { return Duration(time.Duration(seconds) * time.Second).String() }
+	return word(o.Read) + "/" + word(o.Write) + "/" + word(o.Destructive)
+}
+
+func toolChanges(name string, was, is policy.Tool) []Change {
 	var list []Change
 	if was.Wording != is.Wording {
 		list = append(list, Change{ChangeWording, name, "wording changed"})
@@ -164,6 +184,9 @@ func toolChanges(name string, from, to policy.Document) []Change {
 	}
 	if was.Fingerprint != is.Fingerprint {
 		list = append(list, Change{ChangeTool, name, "definition changed"})
+	}
+	if !slices.Equal(was.Audited, is.Audited) {
+		list = append(list, Change{ChangeTool, name, "calls keep the values of " + listed(is.Audited)})
 	}
 	return list
 }

@@ -1,6 +1,7 @@
 package tenants
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -29,6 +30,9 @@ func (d *Draft) normalize() {
 	if d.Resource.Mode == "" {
 		d.Resource.Mode = policy.ModeEnforce
 	}
+	if d.Resource.Offline == (policy.Offline{}) {
+		d.Resource.Offline = policy.DefaultOffline()
+	}
 	d.Aliases = sorted(d.Aliases)
 	for i := range d.Scopes {
 		s := &d.Scopes[i]
@@ -39,7 +43,9 @@ func (d *Draft) normalize() {
 	for i := range d.Tools {
 		t := &d.Tools[i]
 		t.Position = i
+		t.Kind = cmp.Or(t.Kind, policy.TargetTool)
 		t.Scopes = sorted(t.Scopes)
+		t.Audited = sorted(t.Audited)
 		if t.Match == "" {
 			t.Match = policy.MatchAll
 		}
@@ -70,11 +76,32 @@ func (d *Draft) Document(revision int) policy.Document {
 		}
 	}
 	for _, t := range d.Tools {
-		doc.Tools[t.Name] = policy.Tool{
-			Scopes: t.Scopes, Match: t.Match, Wording: t.Wording, Fingerprint: t.Fingerprint,
+		entry := policy.Tool{
+			Scopes: t.Scopes, Match: t.Match, Wording: t.Wording, Fingerprint: t.Fingerprint, Audited: t.Audited,
+		}
+		switch t.Kind {
+		case policy.TargetPrompt:
+			doc.Prompts = with(doc.Prompts, t.Name, entry)
+		case policy.TargetContent:
+			doc.Contents = with(doc.Contents, t.Name, entry)
+		default:
+			doc.Tools[t.Name] = entry
 		}
 	}
+	if d.Resource.Offline != policy.DefaultOffline() && d.Resource.Offline != (policy.Offline{}) {
+		offline := d.Resource.Offline
+		doc.Offline = &offline
+	}
 	return doc
+}
+
+// with adds an entry to a list that documents without any leave out.
+func with(list map[string]policy.Tool, name string, entry policy.Tool) map[string]policy.Tool {
+	if list == nil {
+		list = map[string]policy.Tool{}
+	}
+	list[name] = entry
+	return list
 }
 
 // Validate returns everything wrong with the draft. Paths name scopes and tools by their names: "scopes[data:read].title".
@@ -162,18 +189,18 @@ func (d *Draft) validateScopes() check.Problems {
 
 func (d *Draft) validateTools() check.Problems {
 	var p check.Problems
-	seen := map[string]bool{}
+	seen := map[toolKey]bool{}
 	for _, t := range d.Tools {
-		at := "tools[" + t.Name + "]"
+		at := t.list() + "[" + t.Name + "]"
 		p.Add(at+".name", check.Text(t.Name, maxToolName))
 		p.Add(at+".wording", check.OptionalText(t.Wording, maxWording))
 		if len(t.Description) > maxToolText {
 			p.Add(at+".description", "This is too long.")
 		}
-		if seen[t.Name] {
-			p.Add(at+".name", "There are two tools with this name.")
+		if seen[t.key()] {
+			p.Add(at+".name", "There are two "+t.list()+" with this name.")
 		}
-		seen[t.Name] = true
+		seen[t.key()] = true
 	}
 	return p
 }

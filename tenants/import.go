@@ -46,7 +46,9 @@ func (d *Draft) Import(offered []catalogue.Tool) (Draft, []ImportNote, error) {
 	}
 	known := make(map[string]int, len(to.Tools))
 	for i, t := range to.Tools {
-		known[t.Name] = i
+		if t.key().kind == policy.TargetTool {
+			known[t.Name] = i
+		}
 	}
 	seen := map[string]bool{}
 	for _, o := range offered {
@@ -71,7 +73,7 @@ func (d *Draft) Import(offered []catalogue.Tool) (Draft, []ImportNote, error) {
 		t.Description, t.Fingerprint = storable(o.Description), print
 	}
 	for _, t := range to.Tools {
-		if !seen[t.Name] {
+		if t.key().kind == policy.TargetTool && !seen[t.Name] {
 			note(t.Name, "The server does not offer it. It was left as it is.")
 		}
 	}

@@ -1,6 +1,7 @@
 package tenants
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/ostiary/ostiary/app/policy"
@@ -13,6 +14,7 @@ type Resource struct {
 	Name             string
 	DocumentationURL string
 	Mode             policy.Mode
+	Offline          policy.Offline // how long it goes on without hearing from us
 	Position         int
 	Revision         int        // newest published revision, 0 before the first
 	DraftChangedAt   *time.Time // nil when the draft equals the published revision
@@ -35,16 +37,39 @@ type Scope struct {
 	Position    int
 }
 
-// Tool is one MCP tool of a resource. Without scopes it is unmapped: hosts do not see it and every call is refused.
+// Tool is one MCP tool of a resource, or a prompt or content that is mapped like one. Without scopes it is unmapped: hosts do
+// not see it and every call is refused.
 type Tool struct {
 	ID          string
-	Name        string
-	Description string // as the MCP server gives it
-	Wording     string // in plain words, for people
+	Kind        policy.TargetKind // tool when empty
+	Name        string            // unique among its kind; of a content its URI, or the beginning of URIs before a closing "*"
+	Description string            // as the MCP server gives it
+	Wording     string            // in plain words, for people
 	Match       policy.Match
 	Scopes      []string // names of scopes of the same resource
 	Fingerprint string
+	Audited     []string // arguments whose values may be kept in the record of a call
 	Position    int
+}
+
+// toolKey is what a tool is found by in a draft.
+type toolKey struct {
+	kind policy.TargetKind
+	name string
+}
+
+func (t Tool) key() toolKey { return toolKey{cmp.Or(t.Kind, policy.TargetTool), t.Name} }
+
+// list is what files and policies call the list of its kind.
+func (t Tool) list() string {
+	switch t.Kind {
+	case policy.TargetPrompt:
+		return "prompts"
+	case policy.TargetContent:
+		return "contents"
+	case policy.TargetTool:
+	}
+	return "tools"
 }
 
 // Draft is everything about a resource that can be edited: what Publish would publish.
@@ -52,7 +77,7 @@ type Draft struct {
 	Resource Resource
 	Aliases  []string
 	Scopes   []Scope
-	Tools    []Tool
+	Tools    []Tool // prompts and contents too
 }
 
 // ScopeByID returns the scope with this id, nil when there is none.

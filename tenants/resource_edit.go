@@ -17,6 +17,7 @@ type ResourceUpdate struct {
 	Name             string
 	DocumentationURL string
 	Mode             policy.Mode
+	Offline          *policy.Offline // left as it is when nil
 	Aliases          []string
 }
 
@@ -31,6 +32,9 @@ func (s *Resources) Update(ctx context.Context, id string, u ResourceUpdate) (Dr
 	return s.edit(ctx, id, event, func(d *Draft) error {
 		d.Resource.Identifier, d.Resource.Name, d.Resource.DocumentationURL = identifier, u.Name, u.DocumentationURL
 		d.Resource.Mode, d.Aliases = u.Mode, u.Aliases
+		if u.Offline != nil {
+			d.Resource.Offline = *u.Offline
+		}
 		return nil
 	})
 }
@@ -102,14 +106,14 @@ func (s *Resources) CreateTool(ctx context.Context, resourceID string, n Tool) (
 	return *d.ToolByID(n.ID), nil
 }
 
-// UpdateTool replaces a tool and what it needs, all but its id and its name. Errors as Update.
+// UpdateTool replaces a tool and what it needs, all but its id, its kind and its name. Errors as Update.
 func (s *Resources) UpdateTool(ctx context.Context, resourceID string, u Tool) (Tool, error) {
 	d, err := s.edit(ctx, resourceID, toolEvent("tool.updated", u.ID), func(d *Draft) error {
 		was := d.ToolByID(u.ID)
 		if was == nil {
 			return noTool()
 		}
-		u.Name = was.Name
+		u.Kind, u.Name = was.Kind, was.Name
 		*was = u
 		return nil
 	})
@@ -172,13 +176,14 @@ func (d *Draft) Adopt(next Draft) Draft {
 	r := d.Resource
 	r.Identifier, r.Name, r.DocumentationURL, r.Mode = next.Resource.Identifier, next.Resource.Name,
 		next.Resource.DocumentationURL, next.Resource.Mode
+	r.Offline = next.Resource.Offline
 	to.Resource = r
-	scopes, tools := map[string]string{}, map[string]Tool{}
+	scopes, tools := map[string]string{}, map[toolKey]Tool{}
 	for _, s := range d.Scopes {
 		scopes[s.Name] = s.ID
 	}
 	for _, t := range d.Tools {
-		tools[t.Name] = t
+		tools[t.key()] = t
 	}
 	for i := range to.Scopes {
 		if to.Scopes[i].ID = scopes[to.Scopes[i].Name]; to.Scopes[i].ID == "" {
@@ -186,7 +191,7 @@ func (d *Draft) Adopt(next Draft) Draft {
 		}
 	}
 	for i := range to.Tools {
-		t, known := tools[to.Tools[i].Name]
+		t, known := tools[to.Tools[i].key()]
 		if !known {
 			t.ID = secret.NewID("tool")
 		}

@@ -17,7 +17,8 @@ type NewResource struct {
 	Identifier       string // canonicalised by Create
 	Name             string
 	DocumentationURL string
-	Mode             policy.Mode // enforce when empty
+	Mode             policy.Mode    // enforce when empty
+	Offline          policy.Offline // policy.DefaultOffline when zero
 	Aliases          []string
 }
 
@@ -39,6 +40,7 @@ func (s *Resources) Create(ctx context.Context, n NewResource) (Resource, error)
 	d := Draft{
 		Resource: Resource{
 			ID: secret.NewID("res"), Identifier: identifier, Name: n.Name, DocumentationURL: n.DocumentationURL, Mode: n.Mode,
+			Offline:        n.Offline,
 			DraftChangedAt: &now, CreatedAt: now, UpdatedAt: now,
 		},
 		Aliases: n.Aliases,
@@ -180,7 +182,7 @@ func (d *Draft) clone() Draft {
 		c.Scopes[i].Implies = slices.Clone(c.Scopes[i].Implies)
 	}
 	for i := range c.Tools {
-		c.Tools[i].Scopes = slices.Clone(c.Tools[i].Scopes)
+		c.Tools[i].Scopes, c.Tools[i].Audited = slices.Clone(c.Tools[i].Scopes), slices.Clone(c.Tools[i].Audited)
 	}
 	return c
 }
@@ -188,7 +190,7 @@ func (d *Draft) clone() Draft {
 func (d *Draft) equal(o Draft) bool {
 	a, b := d.Resource, o.Resource
 	return a.Identifier == b.Identifier && a.Name == b.Name && a.DocumentationURL == b.DocumentationURL &&
-		a.Mode == b.Mode && a.Position == b.Position && slices.Equal(d.Aliases, o.Aliases) &&
+		a.Mode == b.Mode && a.Offline == b.Offline && a.Position == b.Position && slices.Equal(d.Aliases, o.Aliases) &&
 		slices.EqualFunc(d.Scopes, o.Scopes, sameScope) &&
 		slices.EqualFunc(d.Tools, o.Tools, func(x, y Tool) bool { return sameTool(x, y) && slices.Equal(x.Scopes, y.Scopes) })
 }

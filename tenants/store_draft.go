@@ -14,18 +14,21 @@ import (
 )
 
 type resourceRow struct {
-	TenantID         string
-	EnvironmentID    string
-	ID               string
-	Identifier       string
-	Name             string
-	DocumentationURL string
-	Mode             string
-	Position         int
-	Revision         int
-	DraftChangedAt   *time.Time
-	CreatedAt        time.Time
-	UpdatedAt        time.Time
+	TenantID           string
+	EnvironmentID      string
+	ID                 string
+	Identifier         string
+	Name               string
+	DocumentationURL   string
+	Mode               string
+	OfflineRead        int64 // seconds
+	OfflineWrite       int64
+	OfflineDestructive int64
+	Position           int
+	Revision           int
+	DraftChangedAt     *time.Time
+	CreatedAt          time.Time
+	UpdatedAt          time.Time
 }
 
 func (resourceRow) TableName() string { return "resources" }
@@ -34,6 +37,7 @@ func (r resourceRow) resource() Resource {
 	res := Resource{
 		ID: r.ID, Identifier: r.Identifier, Name: r.Name, DocumentationURL: r.DocumentationURL, Mode: policy.Mode(r.Mode),
 		Position: r.Position, Revision: r.Revision, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+		Offline: policy.Offline{Read: r.OfflineRead, Write: r.OfflineWrite, Destructive: r.OfflineDestructive},
 	}
 	if r.DraftChangedAt != nil {
 		at := r.DraftChangedAt.UTC()
@@ -84,11 +88,13 @@ type toolRow struct {
 	EnvironmentID string `gorm:"primaryKey"`
 	ResourceID    string
 	ID            string `gorm:"primaryKey"`
+	Kind          string
 	Name          string
 	Description   string
 	Wording       string
 	Match         string
 	Fingerprint   string
+	Audited       textArray
 	Position      int
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
@@ -98,8 +104,8 @@ func (toolRow) TableName() string { return "tools" }
 
 func (r toolRow) tool() Tool {
 	return Tool{
-		ID: r.ID, Name: r.Name, Description: r.Description, Wording: r.Wording, Match: policy.Match(r.Match),
-		Fingerprint: r.Fingerprint, Position: r.Position,
+		ID: r.ID, Kind: policy.TargetKind(r.Kind), Name: r.Name, Description: r.Description, Wording: r.Wording,
+		Match: policy.Match(r.Match), Fingerprint: r.Fingerprint, Audited: r.Audited, Position: r.Position,
 	}
 }
 

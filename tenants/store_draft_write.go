@@ -35,6 +35,7 @@ func (w draftWrite) server(tx *gorm.DB, _, to Draft) error {
 	r := to.Resource
 	return tx.Model(&resourceRow{}).Scopes(rows.Within(w.sc)).Where("id = ?", r.ID).Updates(map[string]any{
 		"identifier": r.Identifier, "name": r.Name, "documentation_url": r.DocumentationURL, "mode": string(r.Mode),
+		"offline_read": r.Offline.Read, "offline_write": r.Offline.Write, "offline_destructive": r.Offline.Destructive,
 		"position": r.Position, "draft_changed_at": r.DraftChangedAt, "updated_at": w.at,
 	}).Error
 }
@@ -120,20 +121,20 @@ func (w draftWrite) tools(tx *gorm.DB, from, to Draft) error {
 			continue
 		}
 		written = append(written, toolRow{
-			TenantID: w.sc.TenantID, EnvironmentID: w.sc.EnvironmentID, ResourceID: w.resource, ID: t.ID, Name: t.Name,
-			Description: t.Description, Wording: t.Wording, Match: string(t.Match), Fingerprint: t.Fingerprint,
-			Position: t.Position, CreatedAt: w.at, UpdatedAt: w.at,
+			TenantID: w.sc.TenantID, EnvironmentID: w.sc.EnvironmentID, ResourceID: w.resource, ID: t.ID, Kind: string(t.Kind),
+			Name: t.Name, Description: t.Description, Wording: t.Wording, Match: string(t.Match), Fingerprint: t.Fingerprint,
+			Audited: textArray(t.Audited), Position: t.Position, CreatedAt: w.at, UpdatedAt: w.at,
 		})
 	}
 	if len(written) == 0 {
 		return nil
 	}
-	columns := w.upsert("description", "wording", "match", "fingerprint", "position", "updated_at")
+	columns := w.upsert("description", "wording", "match", "fingerprint", "audited", "position", "updated_at")
 	return tx.Clauses(columns).Create(&written).Error
 }
 
 func sameTool(a, b Tool) bool {
-	return a.ID == b.ID && a.Name == b.Name && a.Description == b.Description && a.Wording == b.Wording &&
+	return a.ID == b.ID && a.Kind == b.Kind && a.Name == b.Name && slices.Equal(a.Audited, b.Audited) && a.Description == b.Description && a.Wording == b.Wording &&
 		a.Match == b.Match && a.Fingerprint == b.Fingerprint && a.Position == b.Position
 }
 

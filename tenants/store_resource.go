@@ -23,6 +23,7 @@ func (s *Resources) insertResource(ctx context.Context, sc scope.Scope, r *Resou
 		return tx.Create(&resourceRow{
 			TenantID: sc.TenantID, EnvironmentID: sc.EnvironmentID, ID: r.ID, Identifier: r.Identifier, Name: r.Name,
 			DocumentationURL: r.DocumentationURL, Mode: string(r.Mode), Position: r.Position,
+			OfflineRead: r.Offline.Read, OfflineWrite: r.Offline.Write, OfflineDestructive: r.Offline.Destructive,
 			DraftChangedAt: r.DraftChangedAt, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
 		}).Error
 	})
@@ -81,7 +82,7 @@ func (s *Resources) listResources(
 			(select count(*) from scopes s where s.tenant_id = r.tenant_id and s.environment_id = r.environment_id
 				and s.resource_id = r.id) as scopes,
 			(select count(*) from tools t where t.tenant_id = r.tenant_id and t.environment_id = r.environment_id
-				and t.resource_id = r.id) as tools,
+				and t.resource_id = r.id and t.kind = 'tool') as tools,
 			(select count(*) from tools t where t.tenant_id = r.tenant_id and t.environment_id = r.environment_id
 				and t.resource_id = r.id and not exists (select 1 from tool_scopes n where n.tenant_id = t.tenant_id
 				and n.environment_id = t.environment_id and n.tool_id = t.id)) as unmapped`).

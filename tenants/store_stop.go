@@ -119,7 +119,7 @@ func (s *Stops) findStopped(ctx context.Context, sc scope.Scope, stop *Stop) (ab
 			tx = tx.Raw(`select id, name from organizations where tenant_id = ? and environment_id = ? and (id = ? or slug = ?)`,
 				append(in, stop.Value, stop.Value)...)
 		case policy.StopServer, policy.StopTool:
-			missing = absence{"server", "There is no MCP server with this id."}
+			missing = absence{"server", "There is no published MCP server with this id."}
 			tx = tx.Raw(stoppedServer, append([]any{stop.Value}, append(in, stop.ResourceID)...)...)
 		}
 		if err := tx.Scan(&found).Error; err != nil || len(found) == 0 {
@@ -146,4 +146,4 @@ const stoppedServer = `select r.id, r.name, exists (
     select 1 from policy_revisions p where p.tenant_id = r.tenant_id and p.environment_id = r.environment_id
       and p.resource_id = r.id and p.revision = r.revision and jsonb_exists(p.document->'tools', x.tool)
   ) as has_tool
-from (select ?::text as tool) x, resources r where r.tenant_id = ? and r.environment_id = ? and r.id = ?`
+from (select ?::text as tool) x, resources r where r.tenant_id = ? and r.environment_id = ? and r.id = ? and r.revision > 0`

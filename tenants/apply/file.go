@@ -69,6 +69,9 @@ type Resource struct {
 	Mode             policy.Mode `yaml:"mode"` // enforce when empty
 	Scopes           []Scope     `yaml:"scopes"`
 	Tools            []Tool      `yaml:"tools"`
+	Prompts          []Prompt    `yaml:"prompts"`  // with one, prompts that are not listed are denied
+	Contents         []Content   `yaml:"contents"` // likewise for what MCP calls resources
+	Offline          *Offline    `yaml:"offline"`  // how long the server goes on without hearing from the issuer
 
 	Credentials []Credential `yaml:"credentials"` // left alone when there is no such key
 }
@@ -94,6 +97,31 @@ type Tool struct {
 	Scopes      []string     `yaml:"scopes"`
 	Match       policy.Match `yaml:"match"` // all when empty
 	Fingerprint string       `yaml:"fingerprint"`
+	Audited     []string     `yaml:"audited"` // arguments whose values may be kept in the record of a call
+}
+
+// Prompt is an MCP prompt and what it needs, found by its name.
+type Prompt struct {
+	Name    string       `yaml:"name"`
+	Wording string       `yaml:"wording"`
+	Scopes  []string     `yaml:"scopes"`
+	Match   policy.Match `yaml:"match"`
+	Audited []string     `yaml:"audited"`
+}
+
+// Content is what MCP calls a resource, and what reading it needs, found by its URI.
+type Content struct {
+	URI     string       `yaml:"uri"` // or the beginning of URIs and a closing "*"
+	Wording string       `yaml:"wording"`
+	Scopes  []string     `yaml:"scopes"`
+	Match   policy.Match `yaml:"match"`
+}
+
+// Offline is how long each risk goes on without hearing from the issuer; what is left out has its default.
+type Offline struct {
+	Read        *tenants.Duration `yaml:"read"`
+	Write       *tenants.Duration `yaml:"write"`
+	Destructive *tenants.Duration `yaml:"destructive"`
 }
 
 // AuthMethod says how a pre-registered client proves itself.

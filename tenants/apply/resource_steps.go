@@ -54,6 +54,7 @@ func (w *work) createResource(r *Resource) func(context.Context) error {
 		ctx = w.inEnvironment(ctx)
 		created, err := w.resources.Create(ctx, tenants.NewResource{
 			Identifier: r.Identifier, Name: r.Name, DocumentationURL: r.DocumentationURL, Mode: r.Mode, Aliases: r.Aliases,
+			Offline: r.Offline.choices(),
 		})
 		if err != nil {
 			return err

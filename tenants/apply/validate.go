@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ostiary/ostiary/app/errs"
+	"github.com/ostiary/ostiary/app/policy"
 	"github.com/ostiary/ostiary/tenants"
 	"github.com/ostiary/ostiary/tenants/check"
 	"github.com/ostiary/ostiary/tenants/directory"
@@ -127,6 +129,16 @@ func (r *Resource) pathInFile(path string) string {
 			return fmt.Sprintf("tools[%d]%s", i, rest)
 		}
 	}
+	for i := len(r.Prompts) - 1; i >= 0; i-- {
+		if rest, ok := strings.CutPrefix(path, "prompts["+r.Prompts[i].Name+"]"); ok {
+			return fmt.Sprintf("prompts[%d]%s", i, rest)
+		}
+	}
+	for i := len(r.Contents) - 1; i >= 0; i-- {
+		if rest, ok := strings.CutPrefix(path, "contents["+r.Contents[i].URI+"]"); ok {
+			return fmt.Sprintf("contents[%d]%s", i, strings.Replace(rest, ".name", ".uri", 1))
+		}
+	}
 	for i, alias := range r.Aliases {
 		if path == "aliases["+alias+"]" {
 			return fmt.Sprintf("aliases[%d]", i)
@@ -140,6 +152,7 @@ func (r *Resource) draft() tenants.Draft {
 	d := tenants.Draft{
 		Resource: tenants.Resource{
 			Identifier: r.Identifier, Name: r.Name, DocumentationURL: r.DocumentationURL, Mode: r.Mode,
+			Offline: r.Offline.choices(),
 		},
 		Aliases: r.Aliases,
 	}
@@ -152,10 +165,40 @@ func (r *Resource) draft() tenants.Draft {
 	for _, t := range r.Tools {
 		d.Tools = append(d.Tools, tenants.Tool{
 			Name: t.Name, Description: t.Description, Wording: t.Wording, Match: t.Match, Scopes: t.Scopes,
-			Fingerprint: t.Fingerprint,
+			Fingerprint: t.Fingerprint, Audited: t.Audited,
+		})
+	}
+	for _, p := range r.Prompts {
+		d.Tools = append(d.Tools, tenants.Tool{
+			Kind: policy.TargetPrompt, Name: p.Name, Wording: p.Wording, Match: p.Match, Scopes: p.Scopes, Audited: p.Audited,
+		})
+	}
+	for _, c := range r.Contents {
+		d.Tools = append(d.Tools, tenants.Tool{
+			Kind: policy.TargetContent, Name: c.URI, Wording: c.Wording, Match: c.Match, Scopes: c.Scopes,
 		})
 	}
 	return d.Normal()
+}
+
+// choices returns what applies: the file's times, and the defaults of what it leaves out.
+func (o *Offline) choices() policy.Offline {
+	all := policy.DefaultOffline()
+	if o == nil {
+		return all
+	}
+	for _, chosen := range [...]struct {
+		from *tenants.Duration
+		to   *int64
+	}{{o.Read, &all.Read}, {o.Write, &all.Write}, {o.Destructive, &all.Destructive}} {
+		if chosen.from == nil {
+			continue
+		}
+		if *chosen.to = int64(time.Duration(*chosen.from) / time.Second); *chosen.to == 0 {
+			*chosen.to = -1 // zero would mean the default: let it be refused
+		}
+	}
+	return all
 }
 
 func (c *Client) validate() check.Problems {

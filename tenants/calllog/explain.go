@@ -245,4 +245,6 @@ func inPolicy(r policy.Reason) bool {
 	return r == policy.ReasonInsufficientScope || r == policy.ReasonUnknownTool || r == policy.ReasonUnmappedTool
 }
 
-func sameScopes(a, b []string) bool { return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b))) }
+func sameScopes(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+}

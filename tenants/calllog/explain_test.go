@@ -157,16 +157,19 @@ func TestExplain_SaysWhenTheReportDoesNotFit(t *testing.T) {
 		change func(*calls.Record)
 		says   string
 	}{
-		"allowed without permission":  {func(c *calls.Record) { c.Scopes = nil }, "“insufficient_scope”"},
-		"denied with permission":      {reason(false, policy.ReasonInsufficientScope, "data:read"), "“allowed”"},
-		"other missing scopes":        {func(c *calls.Record) { c.Scopes = nil; reason(false, policy.ReasonInsufficientScope, "x:y")(c) }, "other missing"},
-		"allowed and denied":          {reason(false, policy.ReasonAllowed), "do not fit together"},
-		"shadow mode that was not on": {func(c *calls.Record) { c.Scopes, c.Shadowed = nil, true; reason(true, policy.ReasonInsufficientScope, "data:read")(c) }, "not in shadow mode"},
-		"a revision that never was":   {func(c *calls.Record) { c.Revision = 99 }, "never published here"},
-		"no revision":                 {func(c *calls.Record) { c.Revision = 0 }, "names no policy revision"},
-		"silent for ever":             {func(c *calls.Record) { c.Silence = 1 << 30 }, "“out_of_contact”"},
-		"before the revision":         {func(c *calls.Record) { c.At = c.At.Add(-time.Hour) }, "published only after the call"},
-		"a reason nobody knows":       {reason(false, "moon_phase"), "moon_phase"},
+		"allowed without permission": {func(c *calls.Record) { c.Scopes = nil }, "“insufficient_scope”"},
+		"denied with permission":     {reason(false, policy.ReasonInsufficientScope, "data:read"), "“allowed”"},
+		"other missing scopes":       {func(c *calls.Record) { c.Scopes = nil; reason(false, policy.ReasonInsufficientScope, "x:y")(c) }, "other missing"},
+		"allowed and denied":         {reason(false, policy.ReasonAllowed), "do not fit together"},
+		"shadow mode that was not on": {func(c *calls.Record) {
+			c.Scopes, c.Shadowed = nil, true
+			reason(true, policy.ReasonInsufficientScope, "data:read")(c)
+		}, "not in shadow mode"},
+		"a revision that never was": {func(c *calls.Record) { c.Revision = 99 }, "never published here"},
+		"no revision":               {func(c *calls.Record) { c.Revision = 0 }, "names no policy revision"},
+		"silent for ever":           {func(c *calls.Record) { c.Silence = 1 << 30 }, "“out_of_contact”"},
+		"before the revision":       {func(c *calls.Record) { c.At = c.At.Add(-time.Hour) }, "published only after the call"},
+		"a reason nobody knows":     {reason(false, "moon_phase"), "moon_phase"},
 	} {
 		r := f.call(f.Acme, c.change)
 		wants(t, name, f.explain(t, r), calllog.Contradicted, c.says)
@@ -201,4 +204,6 @@ func TestExplain_IsForItsTenantOnly(t *testing.T) {
 	}
 }
 
-func newTool() apply.Tool { return apply.Tool{Name: "new_tool", Wording: "Something new", Scopes: []string{"data:read"}} }
+func newTool() apply.Tool {
+	return apply.Tool{Name: "new_tool", Wording: "Something new", Scopes: []string{"data:read"}}
+}

@@ -204,12 +204,14 @@ func by(name string) string {
 	return " by " + name
 }
 
-func quoted(s string) string        { return "“" + s + "”" }
-func number(n int) string           { return strconv.Itoa(n) }
-func day(t time.Time) string        { return "on " + t.UTC().Format("2 Jan 2006 at 15:04:05 UTC") }
-func upper(s string) string         { return strings.ToUpper(s[:1]) + s[1:] }
-func seconds(n int) string          { return ago(time.Duration(n) * time.Second) }
-func plural(n int, s string) string { return fmt.Sprintf("%d %s%s", n, s, map[bool]string{true: "s"}[n != 1]) }
+func quoted(s string) string { return "“" + s + "”" }
+func number(n int) string    { return strconv.Itoa(n) }
+func day(t time.Time) string { return "on " + t.UTC().Format("2 Jan 2006 at 15:04:05 UTC") }
+func upper(s string) string  { return strings.ToUpper(s[:1]) + s[1:] }
+func seconds(n int) string   { return ago(time.Duration(n) * time.Second) }
+func plural(n int, s string) string {
+	return fmt.Sprintf("%d %s%s", n, s, map[bool]string{true: "s"}[n != 1])
+}
 
 // ago writes a duration as people say it.
 func ago(d time.Duration) string {
