@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 )
 
 // endlessly repeats a byte.
@@ -80,14 +79,13 @@ func TestProxy_ASlowClientHoldsTheServerBack(t *testing.T) {
 	}
 	// Nobody reads on. What is written settles, at what sockets and buffers hold.
 	var last int64
+	var still int
 	eventually(t, "the server is held back", func() bool {
-		now := written.Load()
-		if now != last {
-			last = now
-			time.Sleep(50 * time.Millisecond) // for what is still under way
-			return false
+		if now := written.Load(); now != last {
+			last, still = now, 0
 		}
-		return true
+		still++
+		return still > 50
 	})
 	if last >= clients*most {
 		t.Fatal("everything was taken from the server")
