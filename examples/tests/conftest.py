@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ class World:
     def gate(self, name: str, upstream: str) -> str:
         gate = Gate(self.ostiary, name, upstream)
         self.running.callback(gate.stop)
-        return gate.origin + "/mcp"
+        return gate.url
 
     def behind(self, name: str) -> dict[str, str]:
         """What the SDKs need to know."""
@@ -67,6 +68,25 @@ class World:
 def homegrown_gate(world: World, name: str) -> str:
     server = homegrown.start(world.homegrown(), ACME_FRONT_HEADERS="Ostiary-Organization, Ostiary-User")
     return world.gate(name, world.program(server))
+
+
+def homegrown_unmodified(world: World, name: str) -> str:
+    """The server asks for its API key as ever; the gate sends each organization's."""
+    seeded = world.homegrown()
+    gate = Gate(world.ostiary, name, world.program(homegrown.start(seeded)), config=unmodified(world.ostiary, seeded))
+    world.running.callback(gate.stop)
+    return gate.url
+
+
+def unmodified(ostiary: Ostiary, seeded: Seeded) -> dict[str, Any]:
+    """A gate's configuration that sends the API key of the organization in the token."""
+    keys = ostiary.directory / "keys"
+    keys.mkdir(exist_ok=True)
+    organizations = {}
+    for organization, key in seeded.keys.items():
+        (keys / organization).write_text(key)
+        organizations[ostiary.organizations[organization]] = {"X-Api-Key": str(keys / organization)}
+    return {"upstream": {"organizations": organizations}}
 
 
 def homegrown_middleware(world: World, name: str) -> str:
@@ -100,6 +120,7 @@ def go(world: World, name: str) -> str:
 
 
 EXAMPLES_BY_NAME: dict[str, Callable[[World, str], str]] = {
+    "homegrown-unmodified": homegrown_unmodified,
     "homegrown-gate": homegrown_gate,
     "homegrown-middleware": homegrown_middleware,
     "fastmcp-gate": fastmcp_gate,
@@ -108,13 +129,14 @@ EXAMPLES_BY_NAME: dict[str, Callable[[World, str], str]] = {
     "typescript-express": typescript_express,
     "go": go,
 }
+MIGRATING = "migrating"  # its test starts it
 HOMEGROWN = [name for name in EXAMPLES_BY_NAME if name.startswith("homegrown")]
 
 
 @pytest.fixture(scope="session")
 def ostiary(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ostiary]:
     directory = tmp_path_factory.mktemp("ostiary")
-    ostiary = Ostiary(build(directory / "ostiary", "./cmd/ostiary"), directory, cluster.url(), [*EXAMPLES_BY_NAME])
+    ostiary = Ostiary(build(directory / "ostiary", "./cmd/ostiary"), directory, cluster, [*EXAMPLES_BY_NAME, MIGRATING])
     program = ostiary.start()
     yield ostiary
     assert program.stop() == 0, program.log()

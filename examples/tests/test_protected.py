@@ -88,8 +88,8 @@ def test_the_server_learns_who_asks_from_the_token_only(protected: Protected, er
     if protected.name.startswith("homegrown") or protected.name == "go":
         arguments["channel"] = "sales"
     told = client.ask("tools/call", {"name": "route_signal", "arguments": arguments})
-    user = claims(protected.token("signals:write"))["sub"]
-    assert user in told["content"][0]["text"]
+    if protected.name != "homegrown-unmodified":  # there it sees an API key, which names only the organization
+        assert claims(protected.token("signals:write"))["sub"] in told["content"][0]["text"]
     assert "forged" not in told["content"][0]["text"]
 
 
