@@ -58,6 +58,8 @@ export class World {
   readonly seen: Seen[] = [];
   readonly log = new MemoryLog();
   reply: (seen: Seen) => Reply = () => ({ headers: { "Content-Type": "application/json" }, body: '{"jsonrpc":"2.0","id":1,"result":{}}' });
+  hold: Promise<void> | undefined; // keeps answers back
+  arrived = 0;
   issuer!: TestIssuer;
   ostiary!: Ostiary;
   url = "";
@@ -104,6 +106,8 @@ export class World {
   }
 
   async #answer(request: Request): Promise<Response> {
+    this.arrived++;
+    await this.hold;
     const seen: Seen = {
       method: request.method, url: request.url, headers: new Map(request.headers), body: await request.text(), parsed: undefined,
       grant: currentGrant(), requestGrant: grantOf(request),
@@ -131,6 +135,8 @@ export class World {
   }
 
   async #answerNode(req: express.Request, res: express.Response): Promise<void> {
+    this.arrived++;
+    await this.hold;
     const chunks: Buffer[] = [];
     for await (const chunk of req as AsyncIterable<Buffer>) {
       chunks.push(chunk);

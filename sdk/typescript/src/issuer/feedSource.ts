@@ -10,6 +10,13 @@ const pollWait = 25; // seconds
 /** How long to long-poll before trying a stream again. */
 const streamAgainAfter = 10 * 60_000;
 
+/** Says that events do not arrive as a stream. */
+class NoStream extends Error {
+  constructor() {
+    super("events do not arrive as a stream");
+  }
+}
+
 /** Where feeds go, and how long to wait before coming back. */
 export interface FeedOptions {
   /** signed says when the issuer signed it, before the same of the one that was in force. */
@@ -47,38 +54,42 @@ export class FeedSource {
   /** Follows the feed until the life ends. Never rejects. */
   async run(): Promise<void> {
     const { life, watch: { now } } = this.#with;
-    let streaming = true;
-    let pollingSince = Infinity;
+    let pollingSince: number | undefined;
     while (!life.aborted) {
       const began = now();
       const before = this.#sequence;
-      const heard = await this.#attempt(() => (streaming ? this.#stream() : this.#longPoll()));
-      if (streaming) {
-        streaming = this.#proven = heard; // one that brought something is worth coming back to
+      const error = await this.#attempt(() => (pollingSince === undefined ? this.#stream() : this.#longPoll()));
+      if (error instanceof NoStream) {
         pollingSince = now();
-      } else {
-        streaming = !heard || now() - pollingSince > streamAgainAfter;
+        continue;
+      }
+      if (this.#failures > 0 && this.#failures % 3 === 0) {
+        // What lets no stream through may let polls through, and the other way round.
+        pollingSince = pollingSince === undefined ? now() : undefined;
+      } else if (pollingSince !== undefined && now() - pollingSince > streamAgainAfter) {
+        pollingSince = undefined;
       }
       // A poll that waited is followed by the next at once; one that does not wait must not become a storm.
-      if (!heard || streaming || (this.#sequence === before && now() - began < this.#options.backoff.min)) {
+      if (pollingSince === undefined || error !== undefined || (this.#sequence === before && now() - began < this.#options.backoff.min)) {
         await pause(this.#backoff(), life);
       }
     }
   }
 
-  /** Says whether the issuer was heard. */
-  async #attempt(read: () => Promise<void>): Promise<boolean> {
-    const before = this.#taken;
+  /** Reads once and returns what went wrong. */
+  async #attempt(read: () => Promise<void>): Promise<unknown> {
     try {
       await read();
+      return undefined;
     } catch (e) {
-      if (this.#failures === 0 && !this.#with.life.aborted) {
+      this.#proven = false;
+      if (this.#failures === 1 && !this.#with.life.aborted) { // the first one may only be a node that was replaced
         const facts = { resource: this.#with.resourceId, sequence: this.#sequence, error: reasonOf(e) };
         this.#with.log.warn("the feed of revocations cannot be read, going on with the last one", facts);
       }
       this.#failures++;
+      return e;
     }
-    return this.#taken > before;
   }
 
   /** Between min and max, longer with every failure, never the same for all: an issuer that comes back must not be overrun. */
@@ -97,7 +108,7 @@ export class FeedSource {
     const over = new AbortController();
     const end = (): void => { over.abort(life.reason); };
     const patience = (ms: number): NodeJS.Timeout =>
-      setTimeout(() => { over.abort(new Error("the stream is silent")); }, ms).unref();
+      setTimeout(() => { over.abort(new NoStream()); }, ms).unref();
     const headers: Record<string, string> = { Accept: "text/event-stream" };
     // Without it the issuer sends an event at once, which is how a proxy that buffers is found out.
     if (this.#proven) {
@@ -107,20 +118,29 @@ export class FeedSource {
     life.addEventListener("abort", end);
     try {
       const answer = await fetcher.open(this.#address(), headers, over.signal);
+      if (answer.status === 405 || answer.status === 406) {
+        throw new NoStream();
+      }
       await holdTo200(answer);
       if (!/^text\/event-stream\b/i.test(answer.headers.get("Content-Type") ?? "")) {
         await this.#take(textOf(await readBounded(answer.body, feedLimit)));
-        throw new Error("the issuer does not stream");
+        throw new NoStream();
       }
       const events = new EventReader(feedLimit);
       for await (const chunk of chunksOf(answer.body)) {
         for (const data of events.feed(chunk)) {
           if (await this.#takesLogged(data)) { // only good ones prove the stream alive
+            this.#proven = true;
             clearTimeout(silence);
             silence = patience(streamSilence);
           }
         }
       }
+      if (!this.#proven) {
+        throw new NoStream();
+      }
+    } catch (e) {
+      throw over.signal.reason instanceof NoStream ? over.signal.reason : e;
     } finally {
       clearTimeout(silence);
       life.removeEventListener("abort", end);
@@ -130,7 +150,8 @@ export class FeedSource {
 
   async #longPoll(): Promise<void> {
     const { fetcher, life } = this.#with;
-    const address = `${this.#address()}?wait=${pollWait}&after=${Math.max(this.#sequence, 0)}`;
+    const holding = this.#sequence >= 0 && this.#failures === 0; // after a failure, being in contact again comes first
+    const address = this.#address() + (holding ? `?wait=${pollWait}&after=${this.#sequence}` : "");
     const timeout = pollWait * 1000 + fetchTimeout;
     const { body } = await fetcher.get(address, { accept: "application/jwt", limit: feedLimit, life, timeout });
     await this.#take(textOf(body));
