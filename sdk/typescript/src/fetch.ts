@@ -49,20 +49,20 @@ export class FetchGuard {
     if (!(decided instanceof Passage)) {
       return responseOf(decided, request.method);
     }
-    const ended = new AbortController();
-    const release = decided.onEnded(() => { ended.abort(); });
+    const ended = new Ending();
+    const release = decided.onEnded(() => { ended.end(); });
     let streams = false;
     try {
-      const inner = innerRequest(request, decided, ended.signal);
+      const inner = innerRequest(request, decided, ended);
       const answering = withGrant(inner, decided.grant, () => next(inner, decided.grant));
-      const response = await Promise.race([answering, aborted(ended.signal)]);
+      const response = await Promise.race([answering, ended.once]);
       if (response === undefined) {
         void answering.then((late) => late.body?.cancel(), () => undefined); // nobody waits for it any more
         const answer = decided.endedAnswer();
         decided.report(answer.status);
         return responseOf(answer);
       }
-      const out = await outgoing(response, decided, ended.signal, release);
+      const out = await outgoing(response, decided, ended, release);
       streams = out.streams;
       return out.response;
     } finally {
@@ -92,86 +92,143 @@ export class FetchGuard {
       throw new Error("ostiary: the body was read before; let requests come here first");
     }
     const { maxBody, bodyTimeout } = this.#settings;
-    const tooLarge = new Refusal(413, rpc.invalidRequest, "the body is too large");
-    if (Number(request.headers.get("content-length") ?? 0) > maxBody) {
-      throw tooLarge;
+    const announced = Number(request.headers.get("content-length") ?? NaN);
+    const tooLarge = (): Refusal => new Refusal(413, rpc.invalidRequest, "the body is too large");
+    if (announced > maxBody) {
+      throw tooLarge();
     }
-    const over = new AbortController();
-    const timer = setTimeout(() => { over.abort(); }, bodyTimeout);
-    const giveUp = (): void => { over.abort(); };
-    request.signal.addEventListener("abort", giveUp);
+    const late = new Ending();
+    const timer = setTimeout(() => { late.end(); }, bodyTimeout);
     try {
-      return await readBounded(request.body, maxBody, over.signal);
+      // Platforms read what has a length without making a stream of it, and not beyond that length.
+      return Number.isNaN(announced)
+        ? await readBounded(request.body, maxBody, late.signal)
+        : await wholeBody(request, maxBody, late);
     } catch (e) {
       if (e instanceof TooLarge) {
-        throw tooLarge;
+        throw tooLarge();
       }
-      throw over.signal.aborted && !request.signal.aborted
+      throw late.isOver
         ? new Refusal(408, rpc.invalidRequest, "the body took too long")
         : new Refusal(400, rpc.invalidRequest, "the body did not arrive whole");
     } finally {
       clearTimeout(timer);
-      request.signal.removeEventListener("abort", giveUp);
     }
   }
 }
 
-/** Resolves once a signal says so. */
-function aborted(signal: AbortSignal): Promise<undefined> {
-  return new Promise((resolve) => {
-    signal.addEventListener("abort", () => { resolve(undefined); }, { once: true });
-  });
+async function wholeBody(request: Request, limit: number, late: Ending): Promise<Uint8Array> {
+  const read = await Promise.race([request.arrayBuffer(), late.once]);
+  if (read === undefined) {
+    throw new Error("given up");
+  }
+  if (read.byteLength > limit) {
+    throw new TooLarge(limit);
+  }
+  return new Uint8Array(read);
+}
+
+/** An end that may come. It costs next to nothing while nobody asks for a signal of it, and hardly anybody does. */
+class Ending {
+  isOver = false;
+  readonly once: Promise<undefined>;
+  #resolve: (nothing: undefined) => void = () => undefined;
+  #controller: AbortController | undefined;
+
+  constructor() {
+    this.once = new Promise((resolve) => { this.#resolve = resolve; });
+  }
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.isOver) {
+      this.#controller.abort();
+    }
+    return this.#controller.signal;
+  }
+
+  end(): void {
+    this.isOver = true;
+    this.#resolve(undefined);
+    this.#controller?.abort();
+  }
 }
 
 /** The request a server below gets: without what a client must not say to it. */
-function innerRequest(request: Request, passage: Passage, ended: AbortSignal): Request {
+function innerRequest(request: Request, passage: Passage, ended: Ending): Request {
   const headers = new Headers();
   for (const [name, value] of request.headers) {
     if (!isStripped(name) && (passage.keeps === undefined || name !== "accept-encoding")) { // what is compressed cannot be filtered
       headers.append(name, value);
     }
   }
-  const signal = AbortSignal.any([request.signal, ended]);
   const { method } = request;
-  return new Request(request.url, passage.bytes === undefined ? { method, headers, signal } : { method, headers, signal, body: passage.bytes as Uint8Array<ArrayBuffer> });
+  const body = passage.bytes === undefined ? {} : { body: passage.bytes as Uint8Array<ArrayBuffer> };
+  const inner = new Request(request.url, { method, headers, ...body });
+  let signal: AbortSignal | undefined;
+  Object.defineProperty(inner, "signal", { get: () => (signal ??= AbortSignal.any([request.signal, ended.signal])) });
+  return inner;
 }
 
 /** Sees to an answer: headers made uncacheable, lists filtered, streams of what has ended ended. */
 async function outgoing(
-  response: Response, passage: Passage, ended: AbortSignal, release: () => void,
+  response: Response, passage: Passage, ended: Ending, release: () => void,
 ): Promise<{ response: Response; streams: boolean }> {
-  passage.begins(response.status, response.headers.get("mcp-session-id") ?? undefined);
+  const { status } = response;
+  passage.begins(status, response.headers.get("mcp-session-id") ?? undefined);
   const type = response.headers.get("content-type") ?? "";
-  const headers = new Headers(response.headers);
-  for (const [name, value] of Object.entries(answerHeaders(type))) {
-    headers.set(name, value);
-  }
-  headers.delete("access-control-allow-credentials");
-  const init = { status: response.status, statusText: response.statusText, headers };
+  const answer = withHeaders(response, answerHeaders(type));
+  const streams = isEventStream(type);
   const { keeps } = passage;
-  const filters = keeps !== undefined && response.ok && response.body !== null;
+  const filters = keeps !== undefined && status >= 200 && status < 300;
+  if (!streams && !filters) {
+    return { response: answer, streams: false }; // its body is not looked at, which some platforms make much cheaper
+  }
+  const { headers, body } = answer;
+  if (body === null) {
+    return { response: answer, streams: false };
+  }
+  const init = { status, statusText: answer.statusText, headers };
   if (filters) {
     headers.delete("content-length");
     headers.delete("etag");
     if (!/^(?:identity)?$/i.test(headers.get("content-encoding") ?? "")) {
-      await response.body.cancel();
+      await body.cancel();
       return { response: withheld(passage, new Error("the answer is compressed though nobody asked for it")), streams: false };
     }
   }
-  if (isEventStream(type) && response.body !== null) {
+  if (streams) {
     const filter = filters ? new EventFilter(keeps) : undefined;
-    return { response: new Response(eventStream(response.body, passage, filter, ended, release), init), streams: true };
+    return { response: new Response(eventStream(body, passage, filter, ended, release), init), streams: true };
   }
-  if (filters && passage.isPost) {
-    try {
-      const whole = await readBounded(response.body, maxListResponse);
-      const isEmpty = /^[ \t\r\n]*$/.test(Buffer.from(whole).toString("latin1"));
-      return { response: new Response(isEmpty ? (whole as Uint8Array<ArrayBuffer>) : filterBytes(whole, keeps), init), streams: false };
-    } catch (e) {
-      return { response: withheld(passage, e), streams: false };
+  if (!filters || !passage.isPost) {
+    return { response: answer, streams: false };
+  }
+  try {
+    const whole = await readBounded(body, maxListResponse);
+    const isEmpty = /^[ \t\r\n]*$/.test(Buffer.from(whole).toString("latin1"));
+    return { response: new Response(isEmpty ? (whole as Uint8Array<ArrayBuffer>) : filterBytes(whole, keeps), init), streams: false };
+  } catch (e) {
+    return { response: withheld(passage, e), streams: false };
+  }
+}
+
+/** Sets headers on an answer, in place where that is possible: answers of fetch() are immutable. */
+function withHeaders(response: Response, wanted: Record<string, string>): Response {
+  const edit = (headers: Headers): void => {
+    for (const [name, value] of Object.entries(wanted)) {
+      headers.set(name, value);
     }
+    headers.delete("access-control-allow-credentials");
+  };
+  try {
+    edit(response.headers);
+    return response;
+  } catch {
+    const headers = new Headers(response.headers);
+    edit(headers);
+    return new Response(response.body, { status: response.status, statusText: response.statusText, headers });
   }
-  return { response: new Response(response.body, init), streams: false };
 }
 
 /** Rather no list than one nobody could check. */
@@ -182,7 +239,7 @@ function withheld(passage: Passage, e: unknown): Response {
 
 /** Passes a stream of events on until it ends or the grant does. */
 function eventStream(
-  body: ReadableStream<Uint8Array>, passage: Passage, filter: EventFilter | undefined, ended: AbortSignal, release: () => void,
+  body: ReadableStream<Uint8Array>, passage: Passage, filter: EventFilter | undefined, ended: Ending, release: () => void,
 ): ReadableStream<Uint8Array> {
   const chunks = chunksOf(body);
   let isOver = false;
@@ -199,11 +256,7 @@ function eventStream(
           controller.close();
         }
       };
-      if (ended.aborted) {
-        end();
-      } else {
-        ended.addEventListener("abort", end, { once: true });
-      }
+      void ended.once.then(end);
     },
     async pull(controller) {
       for (let wrote = false; !wrote && !isOver; ) {

@@ -40,6 +40,9 @@ export function ostiaryHono(options: Ostiary | OstiaryOptions): (c: Context, nex
     if (!passed) {
       return response;
     }
+    if (response === c.res) {
+      return undefined;
+    }
     c.res = undefined as unknown as Response; // else Hono adds the headers of the former answer to the new one
     c.res = response;
     return undefined;

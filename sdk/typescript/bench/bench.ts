@@ -1,0 +1,131 @@
+// What protection costs per call, against the same server without it, on a warm token. Prints one line per framework.
+import { createServer, request, Agent, type RequestListener, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+
+import { createAdaptorServer } from "@hono/node-server";
+import express from "express";
+import { Hono } from "hono";
+
+import { ostiaryExpress } from "../src/express.js";
+import { ostiaryHono } from "../src/hono.js";
+import { Ostiary, ostiaryFetch } from "../src/index.js";
+import { resourceId, TestIssuer } from "../test/issuer.js";
+
+const body = JSON.stringify({
+  jsonrpc: "2.0", id: 7, method: "tools/call",
+  params: { name: "read_data", arguments: { dataset: "accounts", limit: 50 }, _meta: { progressToken: 7 } },
+});
+const answer = JSON.stringify({ jsonrpc: "2.0", id: 7, result: { content: [{ type: "text", text: "x".repeat(500) }] } });
+const json = { "Content-Type": "application/json" };
+const calls = Number(process.env["CALLS"] ?? 4_000);
+const rounds = 5;
+
+const issuer = await TestIssuer.start();
+const ostiary = new Ostiary({ issuer: issuer.url, resourceId });
+await ostiary.ready();
+const token = await issuer.token("data:read data:list data:write");
+const headers = {
+  ...json, Authorization: `Bearer ${token}`, "Mcp-Method": "tools/call", "Mcp-Name": "read_data", "Content-Length": Buffer.byteLength(body),
+};
+const agent = new Agent({ keepAlive: true, maxSockets: 8 });
+
+const fetchHandler = async (r: Request): Promise<Response> => {
+  JSON.parse(await r.text());
+  return new Response(answer, { headers: json });
+};
+const nodeHandler: RequestListener = (req, res) => {
+  const chunks: Buffer[] = [];
+  req.on("data", (c: Buffer) => chunks.push(c));
+  req.on("end", () => {
+    JSON.parse(Buffer.concat(chunks).toString());
+    res.writeHead(200, json).end(answer);
+  });
+};
+
+function withExpress(protect: boolean): RequestListener {
+  const app = express();
+  if (protect) {
+    app.use(ostiaryExpress(ostiary));
+  }
+  return app.use(nodeHandler as express.RequestHandler) as RequestListener;
+}
+
+function withHono(protect: boolean): Server {
+  const app = new Hono();
+  if (protect) {
+    app.use("*", ostiaryHono(ostiary));
+  }
+  app.all("*", (c) => fetchHandler(c.req.raw));
+  return createAdaptorServer({ fetch: app.fetch }) as Server;
+}
+
+const pairs: [string, () => Server, () => Server][] = [
+  ["express", () => createServer(withExpress(false)), () => createServer(withExpress(true))],
+  ["hono", () => withHono(false), () => withHono(true)],
+  ["fetch", () => createAdaptorServer({ fetch: fetchHandler }) as Server, () => createAdaptorServer({ fetch: ostiaryFetch(fetchHandler, ostiary) }) as Server],
+];
+
+console.log("framework   bare req/s   protected req/s   ratio   cost per call");
+for (const [name, bare, guarded] of pairs) {
+  const best = { bare: 0, guarded: 0 };
+  for (let round = 0; round < rounds; round++) { // in turn, so that both see the same machine
+    best.bare = Math.max(best.bare, await throughput(bare()));
+    best.guarded = Math.max(best.guarded, await throughput(guarded()));
+  }
+  const cost = 1e6 / best.guarded - 1e6 / best.bare;
+  console.log(
+    `${name.padEnd(11)} ${best.bare.toFixed(0).padStart(10)}   ${best.guarded.toFixed(0).padStart(15)}   ` +
+      `${(best.guarded / best.bare).toFixed(2).padStart(5)}   ${cost.toFixed(0).padStart(6)} µs`,
+  );
+}
+
+const { Guard } = await import("../src/guard.js");
+const guard = new Guard(ostiary);
+const raw = Buffer.from(body);
+const incoming = {
+  method: "POST", host: "mcp.acme.example", path: "/mcp", query: "", hasBody: true, read: () => Promise.resolve(raw),
+  values: (name: string): string[] => {
+    const value = Object.entries(headers).find(([n]) => n.toLowerCase() === name)?.[1];
+    return value === undefined ? [] : [String(value)];
+  },
+};
+const took: number[] = [];
+for (let i = 0; i < 50_000; i++) {
+  const start = performance.now();
+  await guard.decide(incoming);
+  took.push(performance.now() - start);
+}
+const sorted = took.slice(10_000).sort((a, b) => a - b);
+const at = (share: number): string => ((sorted[Math.floor(sorted.length * share)] ?? 0) * 1000).toFixed(1);
+console.log(`decision alone, warm token: p50 ${at(0.5)} µs, p99 ${at(0.99)} µs`);
+
+agent.destroy();
+await ostiary.close();
+await issuer.close();
+
+/** Requests per second over kept connections, eight at a time. */
+async function throughput(server: Server): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  const one = (): Promise<void> => new Promise((resolve, reject) => {
+    const req = request({ port, host: "127.0.0.1", path: "/mcp", method: "POST", agent, headers }, (res) => {
+      if (res.statusCode !== 200) {
+        reject(new Error(`answered ${res.statusCode ?? 0}`));
+      }
+      res.resume().on("end", resolve);
+    });
+    req.on("error", reject).end(body);
+  });
+  const worker = async (n: number): Promise<void> => {
+    for (let i = 0; i < n; i++) {
+      await one();
+    }
+  };
+  await worker(50);
+  const start = performance.now();
+  await Promise.all(Array.from({ length: 8 }, () => worker(calls / 8)));
+  const seconds = (performance.now() - start) / 1000;
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+  return calls / seconds;
+}
