@@ -5,7 +5,10 @@ export interface Answer {
   readonly body?: string;
 }
 
-/** JSON-RPC 2.0 §5.1 error codes, then those of MCP, then Ostiary's own (-32000 to -32019 are free for implementations). */
+/**
+ * JSON-RPC 2.0 §5.1 error codes, then those of MCP, then Ostiary's own (-32000 to -32019 are free for
+ * implementations).
+ */
 export const rpc = {
   parseError: -32700,
   invalidRequest: -32600,
@@ -74,8 +77,8 @@ export function rpcErrorText(id: string | undefined, error: RPCError): string {
 }
 
 /**
- * A JSON-RPC error. It is one even under a 4xx status: SDKs that find it fail the one call, those that do not give up the
- * connection.
+ * A JSON-RPC error. It is one even under a 4xx status: SDKs that find it fail the one call, those that do not give
+ * up the connection.
  */
 export function rpcErrorAnswer(
   status: number, id: string | undefined, error: RPCError, headers: Record<string, string> = {},
@@ -83,7 +86,10 @@ export function rpcErrorAnswer(
   return textAnswer(status, rpcErrorText(id, error), headers);
 }
 
-/** Browser-based hosts call from their own origin. Nothing depends on cookies, so any may; the bearer token is what counts. */
+/**
+ * Browser-based hosts call from their own origin. Nothing depends on cookies, so any may; the bearer token is what
+ * counts.
+ */
 export const corsHeaders = {
   "Access-Control-Allow-Origin": "*",
   "Access-Control-Expose-Headers": "WWW-Authenticate, Mcp-Session-Id",
@@ -113,8 +119,8 @@ export function preflight(requested: string): Answer {
 }
 
 /**
- * Allows the Mcp-Param-* headers a browser asks for: their names are the server's to choose (MCP 2026-07-28, custom headers
- * from tool parameters), so no fixed list can hold them.
+ * Allows the Mcp-Param-* headers a browser asks for: their names are the server's to choose (MCP 2026-07-28, custom
+ * headers from tool parameters), so no fixed list can hold them.
  */
 function paramHeaders(requested: string): string {
   return requested

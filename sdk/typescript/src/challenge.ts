@@ -1,6 +1,6 @@
 /**
- * What WWW-Authenticate says. Clients read it with regular expressions, so it is always one header line, Bearer first, every
- * value quoted.
+ * What WWW-Authenticate says. Clients read it with regular expressions, so it is always one header line, Bearer
+ * first, every value quoted.
  */
 export interface Challenge {
   /** Empty on the very first 401 (RFC 6750 §3.1). */

@@ -33,8 +33,8 @@ export function unauthorized(view: View, at: Called, description?: string): Answ
 }
 
 /**
- * Answers for a token whose grant, user, organization or client has ended. The client is to get a new one, or to be told by the
- * issuer that it cannot.
+ * Answers for a token whose grant, user, organization or client has ended. The client is to get a new one, or to be
+ * told by the issuer that it cannot.
  */
 export function revoked(view: View, at: Called): Answer {
   return unauthorized(view, at, "The access token has been revoked");
@@ -46,8 +46,8 @@ export function unavailable(): Answer {
 }
 
 /**
- * Answers everyone a stop is about. It is an error of the call, without a challenge and without 403 where a call waits for an
- * answer: there is no permission to ask for.
+ * Answers everyone a stop is about. It is an error of the call, without a challenge and without 403 where a call
+ * waits for an answer: there is no permission to ask for.
  */
 export function stoppedSubject(body: Body | undefined): Answer {
   const answers = answersTo(body, () => ({ code: rpc.stopped, message: stoppedMessage }));
@@ -87,8 +87,8 @@ function insufficient(body: Body, grant: Grant, c: Challenge): Answer {
 }
 
 /**
- * Refuses what no scope opens. It is an answer to the call, not a challenge: a client that is sent to ask for permission comes
- * back with the same call for ever.
+ * Refuses what no scope opens. It is an answer to the call, not a challenge: a client that is sent to ask for
+ * permission comes back with the same call for ever.
  */
 function hopeless(body: Body, v: Verdict): Answer {
   const errors = new Map<number, RPCError>();

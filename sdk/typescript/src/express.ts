@@ -75,8 +75,8 @@ function cut(target: string): [string, string] {
 }
 
 /**
- * Reads a body of bounded size from a client that may be slow on purpose, and puts it back: whoever comes next can read the
- * stream as if nobody had.
+ * Reads a body of bounded size from a client that may be slow on purpose, and puts it back: whoever comes next can
+ * read the stream as if nobody had.
  */
 function readBody(req: IncomingMessage, { maxBody, bodyTimeout }: { maxBody: number; bodyTimeout: number }): Promise<Buffer> {
   if (req.readableDidRead || req.readableEnded) {
@@ -125,6 +125,8 @@ function readBody(req: IncomingMessage, { maxBody, bodyTimeout }: { maxBody: num
 /** Takes away what a client must not be able to say to the server, wherever node keeps it. */
 function strip(req: IncomingMessage, filters: boolean): void {
   const goes = (name: string): boolean => isStripped(name) || (filters && name.toLowerCase() === "accept-encoding");
+  req.trailers = {};
+  req.rawTrailers = [];
   const raw = req.rawHeaders;
   req.rawHeaders = raw.filter((_, i) => !goes(raw[i - (i % 2)] ?? ""));
   for (const headers of [req.headers, req.headersDistinct]) {

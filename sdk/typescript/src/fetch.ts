@@ -15,8 +15,8 @@ export type FetchHandler<Rest extends unknown[] = []> = (request: Request, ...re
 const maxListResponse = 16 * 2 ** 20;
 
 /**
- * Protects a fetch-style handler: every request that reaches it carries a good token and is allowed. The metadata URLs are
- * answered here, so let them come here too. Below it `currentGrant()` says who calls.
+ * Protects a fetch-style handler: every request that reaches it carries a good token and is allowed. The metadata
+ * URLs are answered here, so let them come here too. Below it `currentGrant()` says who calls.
  */
 export function ostiaryFetch<Rest extends unknown[] = []>(
   handler: FetchHandler<Rest>, options: Ostiary | OstiaryOptions,

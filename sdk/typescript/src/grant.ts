@@ -6,8 +6,8 @@ const current = new AsyncLocalStorage<Grant>();
 const byRequest = new WeakMap<object, Grant>();
 
 /**
- * Who calls, in everything that runs below a middleware for one request. Throws elsewhere, so that a handler that was left
- * unprotected fails instead of serving everybody.
+ * Who calls, in everything that runs below a middleware for one request. Throws elsewhere, so that a handler that
+ * was left unprotected fails instead of serving everybody.
  */
 export function currentGrant(): Grant {
   const grant = current.getStore();

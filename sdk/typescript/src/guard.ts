@@ -230,8 +230,8 @@ export class Guard {
   }
 
   /**
-   * Hands every decided call on, once it is known how the request was answered. Who asks for nothing the policy decides about
-   * is reported only when refused.
+   * Hands every decided call on, once it is known how the request was answered. Who asks for nothing the policy
+   * decides about is reported only when refused.
    */
   #report(method: string, o: Outcome, status: number): void {
     const { grant, verdict, body } = o;
@@ -317,10 +317,15 @@ async function read(r: Incoming): Promise<{ bytes?: Uint8Array; body?: Body; ref
 /** Holds the body to what the inspection reads: another charset or a content encoding would hide it. */
 function isJSON(r: Incoming): boolean {
   const types = r.values("content-type");
-  const isPlain = /^\s*application\/json\s*(?:;\s*charset\s*=\s*(?:utf-8|"utf-8")\s*)?;?\s*$/i.test(types[0] ?? "");
+  const [, params] = mediaType.exec(types[0] ?? "") ?? [];
+  const charsets = [...(params ?? "").matchAll(/;\s*charset\s*=\s*"?([^\s;"]*)/gi)].map((m) => m[1]?.toLowerCase());
+  const isPlain = params !== undefined && charsets.length <= 1 && charsets.every((c) => c === "utf-8");
   const encodings = r.values("content-encoding").every((e) => e === "" || e.toLowerCase() === "identity");
   return types.length === 1 && isPlain && encodings;
 }
+
+// RFC 9110 §8.3.1, parameters in any form.
+const mediaType = /^\s*application\/json\s*((?:;\s*(?:[\w!#$%&'*+.^`|~-]+\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s;,"]+)\s*)?)*)$/i;
 
 function listedKinds(body: Body): string[] {
   return [
@@ -376,9 +381,9 @@ export function isEventStream(contentType: string): boolean {
 }
 
 /**
- * Says whether a client must not be able to say a header to the MCP server: its token (MCP forbids passing it on), identity
- * headers, a second HTTP method, a protocol switch past the inspection. Names with an underscore go too: to some servers they
- * are those with a hyphen.
+ * Says whether a client must not be able to say a header to the MCP server: its token (MCP forbids passing it on),
+ * identity headers, a second HTTP method, a protocol switch past the inspection. Names with an underscore go too: to
+ * some servers they are those with a hyphen.
  */
 export function isStripped(name: string): boolean {
   const lower = name.toLowerCase();

@@ -18,8 +18,8 @@ export interface OstiaryVariables {
 }
 
 /**
- * Protects what comes below it in Hono: `app.use("*", ostiaryHono({ issuer, resourceId }))`, or on both the MCP endpoint and
- * `/.well-known/oauth-protected-resource/*`. Use it before anything that reads the body.
+ * Protects what comes below it in Hono: `app.use("*", ostiaryHono({ issuer, resourceId }))`, or on both the MCP
+ * endpoint and `/.well-known/oauth-protected-resource/*`. Use it before anything that reads the body.
  */
 export function ostiaryHono(options: Ostiary | OstiaryOptions): (c: Context, next: () => Promise<void>) => Promise<Response | undefined> {
   const ostiary = options instanceof Ostiary ? options : new Ostiary(options);

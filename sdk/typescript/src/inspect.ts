@@ -108,8 +108,8 @@ function readMessage(text: string, at: number): Message {
 }
 
 /**
- * Finds the members of a message. A key that differs from a known one only in case is refused: some parsers would take it for
- * the known one.
+ * Finds the members of a message. A key that differs from a known one only in case is refused: some parsers would
+ * take it for the known one.
  */
 function readEnvelope(text: string, at: number): Envelope {
   const e: Envelope = {};
@@ -160,8 +160,8 @@ function readRequest(e: Envelope, quotedMethod: string): Message {
 }
 
 /**
- * Keeps methods to the characters MCP uses, and refuses a spelling of a judged or listing method that a lenient server would
- * accept and the guard would not recognize.
+ * Keeps methods to the characters MCP uses, and refuses a spelling of a judged or listing method that a lenient
+ * server would accept and the guard would not recognize.
  */
 function isSoundMethod(method: string): boolean {
   if (method.length > maxMethodLength || !/^[A-Za-z0-9/_\-.$]+$/.test(method)) {
@@ -172,8 +172,8 @@ function isSoundMethod(method: string): boolean {
 }
 
 /**
- * Compares Mcp-Method and Mcp-Name, where sent, with the body (MCP 2026-07-28, server validation), or throws a Refusal.
- * Whoever routes or limits by them in front of the server must be able to rely on them.
+ * Compares Mcp-Method and Mcp-Name, where sent, with the body (MCP 2026-07-28, server validation), or throws a
+ * Refusal. Whoever routes or limits by them in front of the server must be able to rely on them.
  */
 export function checkMirror(methods: readonly string[], names: readonly string[], body: Body): void {
   if (methods.length === 0 && names.length === 0) {

@@ -23,8 +23,8 @@ interface Edit {
 }
 
 /**
- * Takes out of a JSON-RPC answer, or a batch of them, what its lists may not name. It edits in place: what it leaves, it
- * leaves as it was. Throws a JSONProblem for what two parsers could read differently.
+ * Takes out of a JSON-RPC answer, or a batch of them, what its lists may not name. It edits in place: what it
+ * leaves, it leaves as it was. Throws a JSONProblem for what two parsers could read differently.
  */
 export function filterText(text: string, keeps: Keeps): string {
   checkJSON(text, maxResponseDepth);
@@ -77,7 +77,8 @@ function filterMessage(text: string, at: number, keeps: Keeps, edits: Edit[]): v
   if (!isList) {
     return;
   }
-  // The list depends on the token, so it may be kept for this user only; not said means for everyone (MCP 2026-07-28, caching).
+  // The list depends on the token, so it may be kept for this user only; not said means for everyone (MCP
+  // 2026-07-28, caching).
   if (cacheable && !scoped) {
     edits.push({ start: result + 1, end: result + 1, with: '"cacheScope":"private",' });
   }

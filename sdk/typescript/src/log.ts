@@ -1,4 +1,6 @@
-/** Where the SDK says what an operator should know. Tokens, secrets and addresses that may carry one are never in it. */
+/**
+ * Where the SDK says what an operator should know. Tokens, secrets and addresses that may carry one are never in it.
+ */
 export interface Logger {
   info(message: string, facts?: Record<string, unknown>): void;
   warn(message: string, facts?: Record<string, unknown>): void;

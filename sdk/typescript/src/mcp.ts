@@ -9,13 +9,14 @@ export interface TokenVerifier {
 }
 
 /**
- * Makes a token verifier for the official MCP SDK. Grants arrive in handlers as `authInfo.extra.grant`. invalidToken makes the
- * SDK's own error, by which it knows to answer 401:
+ * Makes a token verifier for the official MCP SDK. Grants arrive in handlers as `authInfo.extra.grant`. invalidToken
+ * makes the SDK's own error, by which it knows to answer 401:
  *
  * - SDK 1.x: `mcpVerifier(ostiary, (message) => new InvalidTokenError(message))`
  * - SDK 2.x: `mcpVerifier(ostiary, (message) => new OAuthError(OAuthErrorCode.InvalidToken, message))`
  *
- * A verifier decides about tokens only; which tools they open is decided by `enforce`, or by the middlewares instead of both.
+ * A verifier decides about tokens only; which tools they open is decided by `enforce`, or by the middlewares instead
+ * of both.
  */
 export function mcpVerifier(ostiary: Ostiary, invalidToken: (message: string) => Error): TokenVerifier {
   return {
@@ -24,7 +25,8 @@ export function mcpVerifier(ostiary: Ostiary, invalidToken: (message: string) =>
         const grant = await ostiary.verify(token);
         return authInfoOf(grant, ostiary.view().doc.resource.identifier, token);
       } catch (e) {
-        // Who is stopped has a good token, and would be sent for a new one in vain: the SDK answers 500 to what it does not know.
+        // Who is stopped has a good token, and would be sent for a new one in vain: the SDK answers 500 to what it
+        // does not know.
         throw e instanceof TokenError ? invalidToken(e.message) : e;
       }
     },
@@ -45,9 +47,9 @@ export interface Denied {
 }
 
 /**
- * Wraps a tool's handler so that it runs only for callers the policy lets: `enforce(ostiary, "run_query", handler)`. Others get
- * a result that says what is missing. Works with every transport that hands authInfo on; where the middlewares stand in front,
- * it is not needed.
+ * Wraps a tool's handler so that it runs only for callers the policy lets: `enforce(ostiary, "run_query", handler)`.
+ * Others get a result that says what is missing. Works with every transport that hands authInfo on; where the
+ * middlewares stand in front, it is not needed.
  */
 export function enforce<Args extends unknown[], Result>(
   ostiary: Ostiary, tool: string, handler: (...args: Args) => Result | Promise<Result>,
@@ -85,8 +87,8 @@ export interface ScopeChallenge {
 }
 
 /**
- * The `scopeChallenge` of a tool in the official MCP SDK 2.x: it answers 403 with the permissions a call needs, before the tool
- * runs. Use it together with `enforce`, which also refuses what no permission opens.
+ * The `scopeChallenge` of a tool in the official MCP SDK 2.x: it answers 403 with the permissions a call needs,
+ * before the tool runs. Use it together with `enforce`, which also refuses what no permission opens.
  */
 export function scopeChallenge(
   ostiary: Ostiary, tool: string,

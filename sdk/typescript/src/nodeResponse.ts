@@ -11,8 +11,8 @@ const maxListResponse = 16 * 2 ** 20;
 type Mode = "pass" | "events" | "collect" | "over";
 
 /**
- * Sees to an answer of node:http as it is written: headers made uncacheable, lists filtered, streams of what has ended ended.
- * Whoever writes notices none of it.
+ * Sees to an answer of node:http as it is written: headers made uncacheable, lists filtered, streams of what has
+ * ended ended. Whoever writes notices none of it.
  */
 export function guardResponse(res: ServerResponse, passage: Passage): void {
   new NodeResponse(res, passage).install();
@@ -134,7 +134,7 @@ class NodeResponse {
         if (done !== undefined) {
           process.nextTick(done);
         }
-        return true;
+        return false; // nobody is to wait in a loop for more to write
       case "collect":
         this.#collect(chunk);
         if (done !== undefined) {
@@ -236,8 +236,8 @@ class NodeResponse {
   }
 
   /**
-   * Ends what a grant that has ended is still waiting for: with the proper answer where none has begun, else by breaking off a
-   * stream. What is no stream finishes: it is one answer to what was allowed.
+   * Ends what a grant that has ended is still waiting for: with the proper answer where none has begun, else by
+   * breaking off a stream. What is no stream finishes: it is one answer to what was allowed.
    */
   #endGrant(): void {
     const res = this.#res;

@@ -3,7 +3,9 @@ import type { PolicyDocument } from "./policy/document.js";
 import type { CallRecord } from "./record.js";
 import type { ReportOptions } from "./reporter.js";
 
-/** How an MCP server is protected. Issuer and resourceId are all that is needed; none of it is a secret but `report`. */
+/**
+ * How an MCP server is protected. Issuer and resourceId are all that is needed; none of it is a secret but `report`.
+ */
 export interface OstiaryOptions {
   /** The issuer's URL, exactly as in its metadata. */
   readonly issuer: string;
@@ -11,7 +13,10 @@ export interface OstiaryOptions {
   readonly resourceId: string;
   /** The URL clients reach this server by, when it is one of the resource's aliases. */
   readonly identifier?: string;
-  /** A policy that stays as it is, instead of the issuer's: for tests, and for servers that carry their policy in their code. */
+  /**
+   * A policy that stays as it is, instead of the issuer's: for tests, and for servers that carry their policy in
+   * their code.
+   */
   readonly policy?: PolicyDocument;
 
   /** Exact paths that need no token, e.g. `/healthz`. Everything else that reaches a middleware is protected. */
@@ -33,7 +38,10 @@ export interface OstiaryOptions {
   readonly maxBody?: number;
   /** For a client to send its body, in milliseconds: 30 s. */
   readonly bodyTimeout?: number;
-  /** Between two looks at the policy, in milliseconds: 3 s. The feed of revocations also says when there is a new one. */
+  /**
+   * Between two looks at the policy, in milliseconds: 3 s. The feed of revocations also says when there is a new
+   * one.
+   */
   readonly pollEvery?: number;
   /** For requests to wait for keys and policy at the start, in milliseconds: 10 s. */
   readonly startTimeout?: number;

@@ -27,8 +27,8 @@ const feedEvery = 20_000; // as often as the issuer signs a feed
 const feedLifetime = 120_000;
 
 /**
- * Decides for one MCP server what a token may do, from the issuer's keys, the published policy and the feed of revocations,
- * all held in memory: a call costs no network hop. It starts by itself; end it with `close`.
+ * Decides for one MCP server what a token may do, from the issuer's keys, the published policy and the feed of
+ * revocations, all held in memory: a call costs no network hop. It starts by itself; end it with `close`.
  */
 export class Ostiary {
   /** @internal */ readonly settings: Settled;
@@ -48,6 +48,7 @@ export class Ostiary {
   #view: View | undefined;
   #compiledFeed = new CompiledFeed();
   #hasFeed = false;
+  #isReady = false;
   #hurry = new AbortController();
   #signed: number | undefined; // when the newest thing was signed that contact is counted from
 
@@ -77,15 +78,18 @@ export class Ostiary {
     this.#started = this.#start();
   }
 
-  /** Resolves once keys and policy are there. Rejects with NotReady after `startTimeout`; the start goes on all the same. */
+  /**
+   * Resolves once keys and policy are there, and the feed has had its time. Rejects with NotReady after `startTimeout`; the
+   * start goes on all the same.
+   */
   async ready(): Promise<void> {
     const waiting = new AbortController();
-    const late = pause(this.settings.startTimeout, waiting.signal).then(() => true);
-    const isLate = await Promise.race([this.#started.then(() => false), late]);
+    await Promise.race([this.#started, pause(this.settings.startTimeout, waiting.signal)]);
     waiting.abort();
-    if (isLate || this.#view === undefined) {
+    if (this.#view === undefined || !this.#keys.isLoaded) {
       throw new NotReady("keys and policy of the issuer are not there yet");
     }
+    this.#isReady = true;
   }
 
   /** The policy in force; undefined before there is one. */
@@ -155,7 +159,7 @@ export class Ostiary {
 
   /** @internal Whether requests need not wait. */
   get isReady(): boolean {
-    return this.#view !== undefined && this.#keys.isLoaded;
+    return this.#isReady;
   }
 
   /** @internal */
@@ -213,7 +217,8 @@ export class Ostiary {
     if (feed.revision > this.#policy.revision) {
       this.#hurry.abort();
     }
-    // What ended them may have come and gone in the meantime: entries leave the feed once no token from before can be alive.
+    // What ended them may have come and gone in the meantime: entries leave the feed once no token from before can
+    // be alive.
     const gap = signed - before > feedLifetime;
     for (const { grant, ended } of this.#watchers) {
       if (this.refuses(grant) !== undefined || (gap && grant.expiresAt.getTime() < this.#watch.now())) {
@@ -222,7 +227,10 @@ export class Ostiary {
     }
   }
 
-  /** Looks for a newer policy: often while nothing is heard, seldom while the feed says when there is one, then at once. */
+  /**
+   * Looks for a newer policy: often while nothing is heard, seldom while the feed says when there is one, then at
+   * once.
+   */
   async #followPolicy(): Promise<void> {
     const { pollEvery } = this.settings;
     const life = this.#life.signal;

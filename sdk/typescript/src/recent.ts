@@ -1,6 +1,7 @@
 /**
- * A bounded map that forgets what was not used lately. It keeps two generations: when the young one is full it becomes the old
- * one, and what is then still in use moves over on its next use. Nothing is scanned, nothing is timed.
+ * A bounded map that forgets what was not used lately. It keeps two generations: when the young one is full it
+ * becomes the old one, and what is then still in use moves over on its next use. Nothing is scanned, nothing is
+ * timed.
  */
 export class Recent<K, V> {
   readonly #size: number;

@@ -25,7 +25,10 @@ interface Where {
   readonly life: AbortSignal;
 }
 
-/** Collects records and delivers them in batches. What cannot be delivered in time is dropped, oldest first, and counted. */
+/**
+ * Collects records and delivers them in batches. What cannot be delivered in time is dropped, oldest first, and
+ * counted.
+ */
 export class Reporter {
   readonly #where: Where;
   readonly #authorization: string;

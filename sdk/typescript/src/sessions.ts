@@ -4,14 +4,16 @@ import type { Grant } from "./token.js";
 const rememberedSessions = 8192;
 
 /**
- * Remembers whose a session is, so that a session id that leaked is of no use with somebody else's token (MCP security best
- * practices, session hijacking). It knows only sessions that began in this process and were used lately; a stranger's guess at
- * another one is left to the MCP server.
+ * Remembers whose a session is, so that a session id that leaked is of no use with somebody else's token (MCP
+ * security best practices, session hijacking). It knows only sessions that began in this process and were used
+ * lately; a stranger's guess at another one is left to the MCP server.
  */
 export class Sessions {
   readonly #owners = new Recent<string, string>(rememberedSessions);
 
-  /** Says whether a grant may use the session a request names. Of two, nobody knows which one the MCP server takes. */
+  /**
+   * Says whether a grant may use the session a request names. Of two, nobody knows which one the MCP server takes.
+   */
   admits(named: readonly string[], grant: Grant): boolean {
     const [session] = named;
     if (session === undefined) {

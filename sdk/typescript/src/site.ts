@@ -23,7 +23,10 @@ export class View {
   readonly #canonical: Spelling;
   readonly #spellings: readonly Spelling[];
 
-  /** Derives a view. preferred, when given, picks the spelling this server is reached by. Throws when doc cannot be used. */
+  /**
+   * Derives a view. preferred, when given, picks the spelling this server is reached by. Throws when doc cannot be
+   * used.
+   */
   constructor(doc: PolicyDocument, issuer: string, preferred?: string) {
     this.doc = doc;
     this.rules = new Compiled(doc);
@@ -44,8 +47,8 @@ export class View {
   }
 
   /**
-   * Answers everything under /.well-known/. Only the metadata of this very endpoint is there; the rest is a bare 404, since
-   * clients probe here for authorization servers and believe what they find.
+   * Answers everything under /.well-known/. Only the metadata of this very endpoint is there; the rest is a bare
+   * 404, since clients probe here for authorization servers and believe what they find.
    */
   wellKnown(method: string, host: string, path: string, requestedHeaders: string): Answer | undefined {
     if (!path.startsWith("/.well-known/")) {
@@ -71,8 +74,8 @@ export class View {
   }
 
   /**
-   * The registered spelling that is closest to what the client called, so that the resource it is told is the one it compares
-   * with (RFC 9728 §3.3). Host and path only choose among registered values.
+   * The registered spelling that is closest to what the client called, so that the resource it is told is the one it
+   * compares with (RFC 9728 §3.3). Host and path only choose among registered values.
    */
   #spellingFor(host: string, path: string): Spelling {
     let best = this.#canonical;
@@ -98,7 +101,8 @@ function spelling(identifier: string, issuer: string, name: string, baseline: re
     throw new Error(`resource identifier "${identifier}" is not an absolute URL without query and fragment`);
   }
   const path = u.pathname === "/" ? "" : u.pathname;
-  // RFC 9728 §2. scopes_supported is the minimum to get going, never offline_access (MCP 2026-07-28, protected resource metadata).
+  // RFC 9728 §2. scopes_supported is the minimum to get going, never offline_access (MCP 2026-07-28, protected
+  // resource metadata).
   const metadata = JSON.stringify({
     resource: identifier,
     authorization_servers: [issuer],

@@ -57,8 +57,8 @@ function one(method: string, params: string | undefined, kind: string, key: stri
 }
 
 /**
- * Reads params.ref: the arguments of a prompt or of a content's URI template are as secret as they are. Without a ref there is
- * nothing to complete, and no server does.
+ * Reads params.ref: the arguments of a prompt or of a content's URI template are as secret as they are. Without a
+ * ref there is nothing to complete, and no server does.
  */
 function completion(method: string, params: string | undefined): Target[] {
   const ref = object(params, "ref");
@@ -109,7 +109,9 @@ export function object(params: string | undefined, key: string): string | undefi
   return value;
 }
 
-/** The value of a key as it stands, undefined when it is absent. A key that differs from it only in case is refused. */
+/**
+ * The value of a key as it stands, undefined when it is absent. A key that differs from it only in case is refused.
+ */
 function member(text: string | undefined, wanted: string): string | undefined {
   if (text?.startsWith("{") !== true) {
     return undefined;
@@ -125,8 +127,8 @@ function member(text: string | undefined, wanted: string): string | undefined {
   return value;
 }
 
-// With the flags i and u, letters match all they fold into: the long s is an s, the Kelvin sign a k. All of those are one
-// UTF-16 unit, as the letters are. The keys are letters only.
+// With the flags i and u, letters match all they fold into: the long s is an s, the Kelvin sign a k. All of those
+// are one UTF-16 unit, as the letters are. The keys are letters only.
 function foldsInto(key: string, wanted: string): boolean {
   return new RegExp(`^${wanted}$`, "iu").test(key);
 }

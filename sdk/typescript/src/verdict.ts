@@ -14,8 +14,8 @@ export interface Decided {
 }
 
 /**
- * The decision on a whole request. Any denied call denies all of it: a batch is one HTTP request with one status, and half of
- * it must not have happened when the client is asked to come back with more scopes.
+ * The decision on a whole request. Any denied call denies all of it: a batch is one HTTP request with one status,
+ * and half of it must not have happened when the client is asked to come back with more scopes.
  */
 export interface Verdict {
   /** Why whoever asks may do nothing at all. */
@@ -56,8 +56,8 @@ function requiredOf(d: Decision): readonly string[] {
 }
 
 /**
- * Says whether a denial is let through in shadow mode, which is about the map from tools to permissions. What was taken back or
- * stopped is denied in every mode.
+ * Says whether a denial is let through in shadow mode, which is about the map from tools to permissions. What was
+ * taken back or stopped is denied in every mode.
  */
 export function isShadowable(reason: Reason): boolean {
   return reason === "insufficient_scope" || reason === "unknown_tool" || reason === "unmapped_tool";

@@ -1,6 +1,6 @@
 /**
- * The time, never earlier than the newest time the issuer signed plus what has passed since on a steady clock: a wall clock that
- * is set back brings no expired token back and lets no silence end.
+ * The time, never earlier than the newest time the issuer signed plus what has passed since on a steady clock: a
+ * wall clock that is set back brings no expired token back and lets no silence end.
  */
 export class Watch {
   readonly #wall: () => number;

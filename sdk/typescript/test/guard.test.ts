@@ -176,6 +176,8 @@ for (const framework of frameworks) {
       const zipped = gzipSync(callBody(1, "delete_data"));
       const cases: [string, string | Uint8Array, string[], number][] = [
         ["charset utf-8", read, ["Content-Type: application/json; charset=UTF-8"], 200],
+        ["another parameter", read, ['Content-Type: application/json; profile="a;b"; charset="utf-8"'], 200],
+        ["two charsets", read, ["Content-Type: application/json; charset=utf-8; charset=utf-16"], 415],
         ["identity", read, ["Content-Encoding: identity"], 200],
         ["text", read, ["Content-Type: text/plain"], 415],
         ["none", read, ["Content-Type: "], 415],
@@ -192,7 +194,7 @@ for (const framework of frameworks) {
       for (const [name, body, headers, status] of cases) {
         assert.equal((await w.call("POST", "/mcp", { token, body, headers })).status, status, name);
       }
-      assert.equal(w.seen.length, 2);
+      assert.equal(w.seen.length, 3);
     });
 
     test("bounds a body that does not say its size", async (t) => {

@@ -122,6 +122,13 @@ describe("the start", () => {
     assert.equal(w.seen.length, 0);
   });
 
+  test("does not wait for a feed that hangs", async (t) => {
+    const w = await World.start(t, "fetch", { startTimeout: 2_000 }, (is) => {
+      is.override = (req) => (req.url ?? "").startsWith(feedPath); // and never answers
+    });
+    assert.equal((await w.tool(await w.token("data:read"), "read_data")).status, 200);
+  });
+
   test("of an issuer that comes up later is waited for", async (t) => {
     const is = await TestIssuer.start();
     const back = is.goDown();

@@ -192,7 +192,7 @@ function random(seed: number): (below: number) => number {
 
 /** Changes a text at random places, with pieces of JSON and with characters that matter in it. */
 function mutated(text: string, pick: (below: number) => number, pool: readonly string[]): string {
-  const pieces = [...'{}[]":,\\ \n\t0-1.eE+u', "\\u", "\\ud83d", "\\udfff", "null", "true", '"a":', '"a"', "\x00", "é", "😀", "name", "method"];
+  const pieces = [...Array.from('{}[]":,\\ \n\t0-1.eE+u'), "\\u", "\\ud83d", "\\udfff", "null", "true", '"a":', '"a"', "\x00", "é", "😀", "name", "method"];
   for (let n = 1 + pick(4); n > 0; n--) {
     const at = pick(text.length + 1);
     const cut = pick(3) === 0 ? pick(6) : 0;

@@ -98,6 +98,12 @@ test("an unfinished event is filtered too", () => {
   }
 });
 
+test("long runs of spaces and many lines cost no more than others", () => {
+  const spaces = " ".repeat(2 ** 20);
+  const given = `data: {"tools":"a${spaces}b","x":${spaces}1}\n${"data: \n".repeat(50_000)}\n`;
+  assert.equal(inPieces(Buffer.from(given), 2 ** 16), given);
+});
+
 test("an endless event is not collected", () => {
   const filter = new EventFilter(keeps);
   const chunk = Buffer.alloc(2 ** 20, "a");

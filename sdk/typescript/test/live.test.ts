@@ -1,4 +1,5 @@
-// Against the real issuer of this repository, with real keys, a real user who allows, and a real administrator who stops.
+// Against the real issuer of this repository, with real keys, a real user who allows, and a real administrator who
+// stops.
 import assert from "node:assert/strict";
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";

@@ -61,27 +61,29 @@ function told(text: string): Content {
 }
 
 /** A server on SDK 1.x; the tools say who calls. */
-function server1(wrap: <R>(name: string, handler: (extra: { authInfo?: { extra?: Record<string, unknown> } }) => R) => (extra: never) => unknown): McpServer {
+type Handler = (extra: { authInfo?: { extra?: Record<string, unknown> } }) => Content;
+
+function server1(wrap: (name: string, handler: Handler) => Handler): McpServer {
   const server = new McpServer({ name: "acme", version: "1" });
   for (const name of ["read_data", "write_data", "unmapped"]) {
     server.registerTool(name, { description: name }, wrap(name, (extra) =>
-      told(`${name} for ${(extra.authInfo?.extra?.["grant"] as Grant | undefined)?.user ?? "nobody"}`)) as never);
+      told(`${name} for ${(extra.authInfo?.extra?.["grant"] as Grant | undefined)?.user ?? "nobody"}`)));
   }
   return server;
 }
 
-const open = <R>(_: string, handler: (extra: never) => R) => handler as (extra: never) => unknown;
+const open = (_name: string, handler: Handler): Handler => handler;
 
 async function handle1(server: McpServer, req: express.Request, res: express.Response, body?: unknown): Promise<void> {
   const transport = new StreamableHTTPServerTransport({ enableJsonResponse: true });
-  await server.connect(transport as never);
+  await server.connect(transport);
   await transport.handleRequest(req, res, body);
 }
 
 async function client1(url: string, token: string): Promise<Client> {
   const client = new Client({ name: "test", version: "1" });
   const transport = new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers: { Authorization: `Bearer ${token}` } } });
-  await client.connect(transport as never);
+  await client.connect(transport);
   return client;
 }
 
@@ -174,7 +176,7 @@ test("SDK 1.x with its own requireBearerAuth: verifier and enforced tools", asyn
     verifier, resourceMetadataUrl: "https://mcp.acme.example/.well-known/oauth-protected-resource/mcp",
     expectedResource: new URL("https://mcp.acme.example/mcp"),
   }));
-  const enforced = <R>(name: string, handler: (extra: never) => R): ((extra: never) => unknown) => enforce(p.ostiary, name, handler) as never;
+  const enforced = (name: string, handler: Handler): Handler => enforce(p.ostiary, name, handler) as never;
   app.all("/mcp", (req, res) => void handle1(server1(enforced), req, res, req.body));
   const url = await p.serve(createServer(app));
 
@@ -250,9 +252,9 @@ test("the verifier works in the Express middleware of SDK 2.x too", async (t) =>
 test("a tool is not run for a caller nobody knows", async (t) => {
   const p = await prepare(t);
   let ran = 0;
-  const tool = enforce(p.ostiary, "read_data", () => { ran++; return told("ran"); });
+  const tool = enforce(p.ostiary, "read_data", (..._args: unknown[]) => { ran++; return told("ran"); });
   for (const args of [[], [undefined], [{}], [{ authInfo: {} }], [{ authInfo: { extra: {} } }], [{ http: {} }]]) {
-    const answer = await (tool as (...a: unknown[]) => Promise<Content>)(...args);
+    const answer = await tool(...args);
     assert.equal(textOf(answer), "This tool needs an access token");
   }
   assert.equal(ran, 0);

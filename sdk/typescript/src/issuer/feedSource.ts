@@ -26,8 +26,9 @@ export interface FeedOptions {
 }
 
 /**
- * What was taken back and is stopped now, as the issuer says it: by server-sent events, where those do not get through by
- * long-poll. A feed is taken when it is signed for this resource, current, and not older than the one in force.
+ * What was taken back and is stopped now, as the issuer says it: by server-sent events, where those do not get
+ * through by long-poll. A feed is taken when it is signed for this resource, current, and not older than the one in
+ * force.
  */
 export class FeedSource {
   readonly #with: Following;
@@ -92,7 +93,10 @@ export class FeedSource {
     }
   }
 
-  /** Between min and max, longer with every failure, never the same for all: an issuer that comes back must not be overrun. */
+  /**
+   * Between min and max, longer with every failure, never the same for all: an issuer that comes back must not be
+   * overrun.
+   */
   #backoff(): number {
     const { min, max } = this.#options.backoff;
     const ceiling = Math.min(max, min * 2 ** Math.max(this.#failures - 1, 0));

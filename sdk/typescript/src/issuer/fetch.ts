@@ -16,7 +16,10 @@ interface GetOptions {
   readonly life: AbortSignal;
 }
 
-/** Does something within a time and a life. The signals are not joined by AbortSignal.any: what lives long would collect them. */
+/**
+ * Does something within a time and a life. The signals are not joined by AbortSignal.any: what lives long would
+ * collect them.
+ */
 export async function within<T>(ms: number, life: AbortSignal, f: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const over = new AbortController();
   const end = (): void => { over.abort(life.reason); };
@@ -61,7 +64,8 @@ export class Fetcher {
 
   /** Sends a GET and returns the answer, whatever it is, with its body still to read. */
   async open(address: string, headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
-    // A redirect would let whoever can cause one choose the keys: the issuer's documents are where its metadata says they are.
+    // A redirect would let whoever can cause one choose the keys: the issuer's documents are where its metadata says
+    // they are.
     return this.#fetch(address, { headers, signal, redirect: "manual" });
   }
 

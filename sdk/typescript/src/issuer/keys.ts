@@ -36,8 +36,8 @@ export interface Signed {
 }
 
 /**
- * The issuer's keys: metadata (RFC 8414) → jwks_uri → keys. Once it has keys it keeps them until newer ones arrive, so an
- * outage of the issuer does not stop this server.
+ * The issuer's keys: metadata (RFC 8414) → jwks_uri → keys. Once it has keys it keeps them until newer ones arrive,
+ * so an outage of the issuer does not stop this server.
  */
 export class IssuerKeys {
   readonly #issuer: string;
@@ -72,16 +72,16 @@ export class IssuerKeys {
   }
 
   /**
-   * Says whether the key something was verified with is still the issuer's: withdrawing a key withdraws everything it signed,
-   * remembered or not. Old keys are renewed in the background.
+   * Says whether the key something was verified with is still the issuer's: withdrawing a key withdraws everything
+   * it signed, remembered or not. Old keys are renewed in the background.
    */
   stillHas(keyID: string, thumbprint: string): boolean {
     return this.#held(keyID)?.thumbprint === thumbprint;
   }
 
   /**
-   * Checks a compact JWS: type, algorithm, key of the issuer, signature, claims in strict JSON. Throws KeysUnavailable or
-   * NotSigned.
+   * Checks a compact JWS: type, algorithm, key of the issuer, signature, claims in strict JSON. Throws
+   * KeysUnavailable or NotSigned.
    */
   async verify(compact: string, typ: string): Promise<Signed> {
     const header = headerOf(compact);
@@ -124,7 +124,9 @@ export class IssuerKeys {
     return this.#keys?.get(kid);
   }
 
-  /** Fetches the keys, together with everyone else who wants them, and at most every keysRetryAfter. Never rejects. */
+  /**
+   * Fetches the keys, together with everyone else who wants them, and at most every keysRetryAfter. Never rejects.
+   */
   #refresh(): Promise<void> {
     if (this.#flight !== undefined) {
       return this.#flight;

@@ -20,8 +20,8 @@ export interface Following {
 }
 
 /**
- * The published policy of one resource, polled from its issuer and verified like a token. It never goes back to an older
- * revision, and when the issuer cannot be reached it goes on with the last one.
+ * The published policy of one resource, polled from its issuer and verified like a token. It never goes back to an
+ * older revision, and when the issuer cannot be reached it goes on with the last one.
  */
 export class PolicySource {
   readonly #with: Following;
@@ -31,7 +31,10 @@ export class PolicySource {
   #polling: Promise<void> | undefined;
   #failing = false;
 
-  /** take is called with every newer document; it throws for one it cannot work with, which then counts as not served. */
+  /**
+   * take is called with every newer document; it throws for one it cannot work with, which then counts as not
+   * served.
+   */
   constructor(following: Following, take: (doc: PolicyDocument, signed: number) => void) {
     this.#with = following;
     this.#take = take;

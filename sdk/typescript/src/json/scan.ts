@@ -1,7 +1,7 @@
-// A body is decided on here and then read again by the MCP server, perhaps by another parser. Whatever two JSON parsers could
-// read differently is therefore refused, not interpreted: duplicate keys (first or last wins?), lone surrogates in keys,
-// invalid UTF-8, byte order marks, several values in a row, nesting that only some parsers survive. JSON.parse cannot say
-// these things: it takes the last of two keys and lone surrogates without a word.
+// A body is decided on here and then read again by the MCP server, perhaps by another parser. Whatever two JSON
+// parsers could read differently is therefore refused, not interpreted: duplicate keys (first or last wins?), lone
+// surrogates in keys, invalid UTF-8, byte order marks, several values in a row, nesting that only some parsers
+// survive. JSON.parse cannot say these things: it takes the last of two keys and lone surrogates without a word.
 
 import { isUtf8 } from "node:buffer";
 
@@ -256,8 +256,8 @@ export function textOf(value: string): string | undefined {
   return text.isWellFormed() ? text : undefined;
 }
 
-// The walkers below read a text that checkJSON has accepted; positions are offsets into the whole of it, so that an answer
-// can be edited in place.
+// The walkers below read a text that checkJSON has accepted; positions are offsets into the whole of it, so that an
+// answer can be edited in place.
 
 /** The first position at or after i that is not space. */
 export function skipSpace(text: string, i: number): number {

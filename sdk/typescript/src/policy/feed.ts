@@ -64,8 +64,8 @@ export class CompiledFeed {
   }
 
   /**
-   * Says whether nothing may be done with a token at all: `revoked` when what it rests on has ended, `stopped` when the
-   * server, its host, user or organization is stopped.
+   * Says whether nothing may be done with a token at all: `revoked` when what it rests on has ended, `stopped` when
+   * the server, its host, user or organization is stopped.
    */
   refuses(s: Subject, resourceID: string): Extract<Reason, "revoked" | "stopped"> | undefined {
     if (

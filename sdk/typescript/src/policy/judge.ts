@@ -27,7 +27,9 @@ export interface Decision {
   readonly missing: readonly string[];
 }
 
-/** What is known besides the policy when deciding. Silence is in seconds; negative means that contact is not counted. */
+/**
+ * What is known besides the policy when deciding. Silence is in seconds; negative means that contact is not counted.
+ */
 export interface Situation {
   readonly feed: CompiledFeed;
   readonly silence: number;
@@ -89,8 +91,9 @@ export class Compiled {
   }
 
   /**
-   * Says whether a token of `s` may do what target names. The order is fixed, since logs and SDKs compare reasons: what the
-   * token rests on, what is stopped, what the policy says, and last whether the issuer has been silent for too long.
+   * Says whether a token of `s` may do what target names. The order is fixed, since logs and SDKs compare reasons:
+   * what the token rests on, what is stopped, what the policy says, and last whether the issuer has been silent for
+   * too long.
    */
   judge(target: Target, s: Subject, granted: ScopeSet, now: Situation): Decision {
     const refused = now.feed.refuses(s, this.#resourceID);
