@@ -84,7 +84,7 @@ e2e-setup: ## Install Chromium, Node and the official clients for the end-to-end
 	@e2e/setup.sh
 
 .PHONY: e2e
-e2e: e2e-setup ## Drive the real binary with official MCP clients through a real browser
+e2e: e2e-setup examples-setup ## Drive the real binary with official MCP clients through a real browser
 	$(GO) test -tags e2e -count=1 -timeout 20m ./e2e/... ./examples/forward-auth
 
 .PHONY: examples-setup

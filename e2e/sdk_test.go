@@ -64,21 +64,23 @@ func events(t *testing.T, cmd *exec.Cmd) func(step string) event {
 // The first TypeScript SDK never asks the person again after a 403.
 func TestClients_SDKsStopAtTheStepUpChallenge(t *testing.T) {
 	t.Parallel()
-	eachWay(t, func(t *testing.T, c *client) {
-		next := events(t, c.node(script("sdk1.mjs"), c.server.MCPURL, c.documentOrNone()))
-		p := c.server.authorize(t, c.next(t), approveOnly(allowedScope))
-		expectConsent(t, p, c.clientName("Ostiary e2e"))
-		called := next("called")
-		next("refreshed")
-		c.none(t)
-		refused := next("refused")
-		if refused.Error == "" || called.Text == "" {
-			t.Errorf("called %+v, refused %+v", called, refused)
-		}
-		next("done")
-		c.none(t)
-		c.expectJourney()
-	})
+	eachWay(t, stopJourney)
+}
+
+func stopJourney(t *testing.T, c *client) {
+	next := events(t, c.node(script("sdk1.mjs"), c.server.MCPURL, c.documentOrNone()))
+	p := c.server.authorize(t, c.next(t), approveOnly(allowedScope))
+	expectConsent(t, p, c.clientName("Ostiary e2e"))
+	called := next("called")
+	next("refreshed")
+	c.none(t)
+	refused := next("refused")
+	if refused.Error == "" || called.Text == "" {
+		t.Errorf("called %+v, refused %+v", called, refused)
+	}
+	next("done")
+	c.none(t)
+	c.expectJourney()
 }
 
 // The second TypeScript SDK and the Go SDK ask again for the union of permissions after a 403: once the person agrees, the
