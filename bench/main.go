@@ -20,6 +20,7 @@ type options struct {
 	only        string
 	rows        int
 	junk        int
+	feed        int
 	pool        int
 	quiet       float64
 	limit       bool
@@ -80,6 +81,7 @@ func readOptions(args []string) (options, error) {
 	f.StringVar(&o.only, "op", "", "comma-separated operations instead of all: "+operationNames())
 	f.IntVar(&o.rows, "rows", 1000, "users, sessions, clients, consents and grants to load beforehand")
 	f.IntVar(&o.junk, "junk", 0, "registrations nobody confirms, with code flows before and after, in place of operations")
+	f.IntVar(&o.feed, "feed", 0, "MCP servers that listen for revocations, in place of operations; -rounds revocations")
 	f.IntVar(&o.pool, "pool", 20, "connections to Postgres that each side may use")
 	f.Float64Var(&o.quiet, "quiet", 1, "wait for moments, and keep rounds, in which others use at most this share of the machine (0.1)")
 	f.BoolVar(&o.limit, "limit", true, "measure the limit too")

@@ -79,6 +79,10 @@ func measure(ctx context.Context, o options, chosen []operation) (*report, error
 	if err != nil {
 		return nil, err
 	}
+	if o.feed > 0 {
+		r.Feed, err = b.feed(ctx)
+		return r, err
+	}
 	if o.junk > 0 {
 		r.Junk, err = b.junk(ctx)
 		return r, err

@@ -28,6 +28,7 @@ type report struct {
 	Idle        *idleResult       `json:"idle"`
 	Operations  []operationResult `json:"operations"`
 	Junk        *junkResult       `json:"junk,omitempty"`
+	Feed        *feedResult       `json:"feed,omitempty"`
 }
 
 // operationResult is one operation on both sides.
@@ -132,10 +133,15 @@ func (r *report) writeText(out io.Writer) error {
 		r.Go, r.Postgres, r.Durability.Fsync, r.Durability.SynchronousCommit, r.Durability.FullPageWrites, r.Durability.SharedBuffers,
 		r.Processors, r.Connections, r.Rows, micro(r.Sync), r.Password.Round(100*time.Microsecond),
 		micro(r.Idle.Ready), mebibytes(int64(r.Idle.Resident)))
-	if r.Junk != nil {
+	if r.Feed != nil || r.Junk != nil {
 		if _, err := io.WriteString(out, text.String()); err != nil {
 			return err
 		}
+	}
+	switch {
+	case r.Feed != nil:
+		return r.Feed.writeText(out)
+	case r.Junk != nil:
 		return r.Junk.writeText(out)
 	}
 	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
