@@ -84,7 +84,19 @@ func (i *Issuer) attemptPlace() attemptlog.Place {
 
 // stepRefused records that a step of a page's attempt was refused, or failed through a fault of ours.
 func (m *Module) stepRefused(ctx context.Context, kind attemptlog.Kind, p *problem) {
-	m.step(ctx, kind, outcomeOf(p.status), p.code, p.description)
+	outcome, reason := p.recorded()
+	m.step(ctx, kind, outcome, reason, p.description)
+}
+
+// recorded is how the attempt log calls a problem.
+func (p *problem) recorded() (attemptlog.Outcome, string) {
+	switch {
+	case p.intended:
+		return attemptlog.OutcomeRefused, reasonStopped
+	case p.status == http.StatusTooManyRequests:
+		return outcomeOf(p.status), "rate_limited"
+	}
+	return outcomeOf(p.status), p.code
 }
 
 func outcomeOf(status int) attemptlog.Outcome {

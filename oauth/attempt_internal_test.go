@@ -12,7 +12,7 @@ func TestAttempt_EveryReasonIsExplained(t *testing.T) {
 	t.Parallel()
 	reasons := []string{
 		codeInvalidRequest, codeInvalidClient, codeInvalidGrant, codeInvalidScope, codeInvalidTarget, codeUnauthorizedClient,
-		codeUnsupportedGrantType, codeUnsupportedResponse, codeServerError, codeUnavailable, "request_malformed",
+		codeUnsupportedGrantType, codeUnsupportedResponse, codeServerError, codeUnavailable, "request_malformed", reasonStopped,
 		clients.CodeInvalidRedirectURI, clients.CodeInvalidClientMetadata, clients.CodeDocumentRefused,
 		clients.CodeDocumentUnavailable,
 	}

@@ -22,10 +22,8 @@ func (m *Module) protocolStep(c echo.Context, i *Issuer, s attemptlog.Step) {
 // protocolRefused fills in what an error says.
 func protocolRefused(s attemptlog.Step, err error) attemptlog.Step {
 	p := problemOf(err)
-	s.Outcome, s.Reason, s.Detail = outcomeOf(p.status), p.code, p.description
-	if p.status == http.StatusTooManyRequests {
-		s.Reason = "rate_limited"
-	}
+	s.Outcome, s.Reason = p.recorded()
+	s.Detail = p.description
 	if fact := documentFact(err); fact != "" {
 		s.Detail = fact
 	}

@@ -19,7 +19,7 @@ type problem struct {
 	description string
 	status      int
 	retryAfter  string
-	intended    bool // nothing is wrong with us, whatever the status
+	intended    bool // the kill switch: nothing is wrong with us or the client, whatever the status
 	basic       bool // the client tried HTTP Basic, so RFC 6749 §5.2 wants a challenge
 	cause       error
 }

@@ -38,12 +38,17 @@ func (s stops) hold(who policy.Subject, resourceID string) bool {
 	return s.whole != nil && s.whole.Refuses(who, resourceID) == policy.ReasonStopped
 }
 
+// reasonStopped is the reason in the attempt log.
+const reasonStopped = "stopped"
+
 const stoppedDescription = "An administrator stopped this for now. Try again later."
 
 // A stop ends nothing: a host that heard invalid_grant or invalid_client would throw away what works again tomorrow. RFC 6749
 // §4.1.2.1 has the code for an authorization request; the token endpoint says it with a status that means "later".
 var (
-	errStoppedRequest = badRequest(codeUnavailable, stoppedDescription)
+	errStoppedRequest = &problem{
+		code: codeUnavailable, description: stoppedDescription, status: http.StatusBadRequest, intended: true,
+	}
 	errStoppedToken   = &problem{
 		code: codeUnavailable, description: stoppedDescription, status: http.StatusServiceUnavailable, retryAfter: "60", intended: true,
 	}

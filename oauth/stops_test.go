@@ -171,6 +171,12 @@ func TestStops_CoverWhoCannotBeChecked(t *testing.T) {
 	}
 	stop(t, s, s.Acme, policy.StopHost, "nightly")
 	eventually(t, "the stop of the machine", everywhere(func() bool { return isStopped(machine()) }))
+	s.FlushAttempts(t)
+	logged := 0
+	query(t, s, `select count(*) from attempt_steps where reason = 'stopped'`, &logged)
+	if logged == 0 {
+		t.Error("who looks the attempt up does not learn why")
+	}
 }
 
 // A node that hears no notification acts on a stop within seconds while an MCP server listens at it.

@@ -180,6 +180,10 @@ var explanations = map[string]Explanation{
 	},
 	"refresh_refused": {"The refresh token is unknown, expired or revoked.", FixerUser, tryAgain},
 
+	"stopped": {
+		"The kill switch holds the app, the user, the organization or the server.", FixerMember,
+		"Lift it under Kill switch, or with `ostiary lift`. Connections then work as before: nobody has to connect anew.",
+	},
 	"temporarily_unavailable": {
 		"The database did not answer.", FixerOperator,
 		"Most of the time this passes within a minute. If not, look at the database.",
