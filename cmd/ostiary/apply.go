@@ -61,11 +61,16 @@ func confirm(in io.Reader, out io.Writer, yes, dryRun bool) func() bool {
 		if yes || dryRun {
 			return yes && !dryRun
 		}
-		_, _ = fmt.Fprint(out, "Apply these changes? [y/N] ") // a terminal that is gone answers no below
-		answer, err := bufio.NewReader(in).ReadString('\n')
-		answer = strings.ToLower(strings.TrimSpace(answer))
-		return err == nil && (answer == "y" || answer == "yes")
+		return saysYes(in, out, "Apply these changes?")
 	}
+}
+
+// saysYes asks a question on the terminal.
+func saysYes(in io.Reader, out io.Writer, question string) bool {
+	_, _ = fmt.Fprint(out, question+" [y/N] ") // a terminal that is gone answers no below
+	answer, err := bufio.NewReader(in).ReadString('\n')
+	answer = strings.ToLower(strings.TrimSpace(answer))
+	return err == nil && (answer == "y" || answer == "yes")
 }
 
 // applyFile plans, prints, asks and applies.

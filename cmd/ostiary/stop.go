@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -117,7 +116,7 @@ func createStop(ctx context.Context, a *app.App, o stopOptions, n tenants.NewSto
 	if _, err := fmt.Fprint(out, impactText(impact)); err != nil {
 		return err
 	}
-	if impact.Live != nil || !askToStop(in, out, o.yes) {
+	if impact.Live != nil || (!o.yes && !saysYes(in, out, "Stop it?")) {
 		return nil
 	}
 	made, err := stops.Create(ctx, n)
@@ -126,16 +125,6 @@ func createStop(ctx context.Context, a *app.App, o stopOptions, n tenants.NewSto
 	}
 	_, err = fmt.Fprintf(out, "Stopped as %s. `ostiary lift %s --tenant %s` lets it work again.\n", made.ID, made.ID, o.tenant)
 	return err
-}
-
-func askToStop(in io.Reader, out io.Writer, yes bool) bool {
-	if yes {
-		return true
-	}
-	_, _ = fmt.Fprint(out, "Stop it? [y/N] ") // a terminal that is gone answers no below
-	answer, err := bufio.NewReader(in).ReadString('\n')
-	answer = strings.ToLower(strings.TrimSpace(answer))
-	return err == nil && (answer == "y" || answer == "yes")
 }
 
 // findServer returns the id of the MCP server with this id or address, of the only one when the name is empty.
