@@ -56,6 +56,7 @@ type request struct {
 	host        string
 	cookies     string
 	address     string // X-Forwarded-For
+	bearer      string // Authorization
 	contentType string
 	body        []byte
 }
@@ -75,6 +76,9 @@ func (c *client) do(r request) error {
 	b = append(append(b, r.host...), "\r\nUser-Agent: bench\r\n"...)
 	b = header(b, "Cookie: ", r.cookies)
 	b = header(b, "X-Forwarded-For: ", r.address)
+	if r.bearer != "" {
+		b = append(append(append(b, "Authorization: Bearer "...), r.bearer...), "\r\n"...)
+	}
 	if r.post {
 		b = header(b, "Content-Type: ", r.contentType)
 		b = append(b, "Content-Length: "...)

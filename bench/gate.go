@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ostiary/ostiary/gate"
@@ -28,37 +29,50 @@ type gateResult struct {
 	P50, P99 time.Duration
 	Before   sample // the warm-up excluded
 	After    sample
+	Asked    int64 // requests to the issuer while it was measured
 }
 
-// gate measures decisions in the server process, where no driver and no network take part.
-func (b *bench) gate(ctx context.Context) (measured, error) {
+// accessToken connects once and returns a token.
+func (b *bench) accessToken() (string, error) {
 	conn, err := dial(b.stand.server.product)
 	if err != nil {
-		return measured{}, err
+		return "", err
 	}
 	defer conn.close()
 	if _, err := newPlayer(b, &worker{client: conn}).connect(0); err != nil {
-		return measured{}, err
+		return "", err
 	}
-	token := string(between(conn.body, `"access_token":"`, `"`))
+	return string(between(conn.body, `"access_token":"`, `"`)), nil
+}
+
+// gate measures decisions in the server process, where no driver and no network take part.
+func (b *bench) gate(ctx context.Context) (m measured, note string, err error) {
+	token, err := b.accessToken()
+	if err != nil {
+		return measured{}, "", err
+	}
 	if err := b.awaitQuiet(ctx); err != nil {
-		return measured{}, err
+		return measured{}, "", err
 	}
 	before, err := b.database.sample(ctx)
 	if err != nil {
-		return measured{}, err
+		return measured{}, "", err
 	}
 	r, err := b.stand.server.ask(command{Do: "gate", Gate: gateSetup{
 		Token: token, Connections: b.o.connections, Warm: b.o.warm, For: b.o.duration,
 	}})
 	if err != nil {
-		return measured{}, err
+		return measured{}, "", err
 	}
 	after, err := b.database.sample(ctx)
 	if err != nil {
-		return measured{}, err
+		return measured{}, "", err
 	}
 	g := r.Gate
+	// One for the policy and one to resume the feed may fall into the time; more would come of the calls.
+	if g.Asked > 2 {
+		return measured{}, "", fmt.Errorf("%d calls caused %d requests to the issuer", g.Count, g.Asked)
+	}
 	n := float64(g.Count)
 	sent := g.After.Product.minus(g.Before.Product)
 	return measured{
@@ -66,7 +80,7 @@ func (b *bench) gate(ctx context.Context) (measured, error) {
 		Statements: float64(sent.Statements) / n, RoundTrips: float64(sent.Trips) / n, Commits: float64(after.IDs-before.IDs) / n,
 		Allocations: float64(g.After.Mallocs-g.Before.Mallocs) / n, AllocatedBytes: float64(g.After.Bytes-g.Before.Bytes) / n,
 		ServerCPU: float64(g.After.CPU-g.Before.CPU) / float64(time.Microsecond) / n, WALBytes: float64(after.WAL-before.WAL) / n,
-	}, nil
+	}, fmt.Sprintf("%d requests to the issuer during %d calls", g.Asked, g.Count), nil
 }
 
 var gateCall = []byte(`{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"run_query",` +
@@ -74,7 +88,9 @@ var gateCall = []byte(`{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"
 
 // measureGate asks a gate of the product's issuer to decide on a tool call, again and again.
 func (s *serving) measureGate(ctx context.Context, setup gateSetup) (gateResult, error) {
-	g, err := gate.New(ctx, gate.Options{Issuer: s.setup.Tenant.Issuer, ResourceID: s.setup.Tenant.ResourceID})
+	counted := &counting{next: http.DefaultTransport}
+	g, err := gate.New(ctx, gate.Options{Issuer: s.setup.Tenant.Issuer, ResourceID: s.setup.Tenant.ResourceID,
+		HTTPClient: &http.Client{Transport: counted}})
 	if err != nil {
 		return gateResult{}, err
 	}
@@ -84,8 +100,9 @@ func (s *serving) measureGate(ctx context.Context, setup gateSetup) (gateResult,
 		return gateResult{}, err
 	}
 	result := gateResult{Before: s.sample()}
+	asked := counted.requests.Load()
 	latency, elapsed, err := decide(guarded, setup, setup.For)
-	result.After = s.sample()
+	result.After, result.Asked = s.sample(), counted.requests.Load()-asked
 	result.Count, result.Elapsed = latency.Total, elapsed
 	result.P50, result.P99 = latency.quantile(0.50), latency.quantile(0.99)
 	return result, err
@@ -161,3 +178,15 @@ func (d *discarded) WriteHeader(status int) { d.status = status }
 
 // Write drops the body.
 func (d *discarded) Write(p []byte) (int, error) { return len(p), nil }
+
+// counting counts the requests it carries.
+type counting struct {
+	next     http.RoundTripper
+	requests atomic.Int64
+}
+
+// RoundTrip implements http.RoundTripper.
+func (c *counting) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.requests.Add(1)
+	return c.next.RoundTrip(r)
+}

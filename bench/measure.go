@@ -115,14 +115,21 @@ func measure(ctx context.Context, o options, chosen []operation) (*report, error
 // operation measures one operation, the two sides in turns: whatever else happens on the machine happens to both.
 func (b *bench) operation(ctx context.Context, op operation) (operationResult, error) {
 	result := operationResult{Name: op.name, About: op.about}
-	if op.begin == nil {
-		measured, err := b.gate(ctx)
-		result.Product = measured
+	if op.alone != nil {
+		var err error
+		result.Product, result.Note, err = op.alone(b, ctx)
 		return result, err
 	}
-	sides := []*side{{name: "ostiary", address: b.stand.server.product, traced: func(s sample) traced { return s.Product }}}
-	if b.o.limit && !op.unlimited {
-		sides = append(sides, &side{name: "limit", address: b.stand.server.limit, traced: func(s sample) traced { return s.Limit }})
+	product, limit := b.stand.server.product, b.stand.server.limit
+	if op.sides != nil {
+		var err error
+		if product, limit, err = op.sides(b); err != nil {
+			return result, err
+		}
+	}
+	sides := []*side{{name: "ostiary", address: product, traced: func(s sample) traced { return s.Product }}}
+	if b.o.limit {
+		sides = append(sides, &side{name: "limit", address: limit, traced: func(s sample) traced { return s.Limit }})
 	}
 	runners := make([]*runner, len(sides))
 	for i, s := range sides {

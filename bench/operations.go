@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,12 +11,14 @@ import (
 type operation struct {
 	name  string
 	about string
-	// begin returns what one worker repeats against one side. It is nil for what needs no HTTP (the gate's decision).
+	// begin returns what one worker repeats against one side. It is nil for what alone measures itself.
 	begin func(b *bench, s *side, w *worker) (step, error)
+	// alone measures what no driver repeats over HTTP. Its note says what the table has no column for.
+	alone func(b *bench, ctx context.Context) (m measured, note string, err error)
+	// sides says where the two sides are, when not at the server and its limit.
+	sides func(b *bench) (product, limit string, err error)
 	// prepare makes what the operation needs on a side, once; nil when it needs nothing.
 	prepare func(b *bench, s *side, workers []*worker) error
-	// unlimited operations have nothing to be compared with.
-	unlimited bool
 }
 
 // step does an operation once.
@@ -33,7 +36,12 @@ func operations() []operation {
 		{name: "discovery", about: "metadata: GET /.well-known/oauth-authorization-server", begin: beginDocument((tenantIDs).discoveryPath)},
 		{name: "jwks", about: "keys: GET /.well-known/jwks.json", begin: beginDocument((tenantIDs).jwksPath)},
 		{name: "policy", about: "signed policy of one MCP server: GET /resources/…/policy", begin: beginDocument((tenantIDs).policyPath)},
-		{name: "gate", about: "one decision of the gate on a tool call, in process, token seen before", unlimited: true},
+		{name: "gate", about: "one decision of the gate on a tool call, in process, token seen before", alone: (*bench).gate},
+		{name: "proxy", about: "a tool call through the gate as a proxy; the limit is httputil.ReverseProxy alone, before the same server",
+			begin: beginProxied(""), sides: (*bench).proxies},
+		{name: "events", about: "the same, answered by 20 server-sent events", begin: beginProxied(eventsQuery), sides: (*bench).proxies},
+		{name: "million", about: "a million calls on one gate, in process: what its memory grows by", alone: (*bench).million},
+		{name: "stop", about: "a user is stopped: from before the commit to the denial at each of 100 gates", alone: (*bench).stop},
 	}
 }
 

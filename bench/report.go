@@ -35,6 +35,7 @@ type report struct {
 type operationResult struct {
 	Name    string    `json:"name"`
 	About   string    `json:"about"`
+	Note    string    `json:"note,omitempty"`
 	Ratio   float64   `json:"ratio,omitempty"` // of the limit's throughput
 	Product measured  `json:"ostiary"`
 	Limit   *measured `json:"limit,omitempty"`
@@ -165,6 +166,9 @@ func (r *report) writeText(out io.Writer) error {
 	text.WriteString("\n")
 	for _, op := range r.Operations {
 		fmt.Fprintf(&text, "%10s  %s\n", op.Name, op.About)
+		if op.Note != "" {
+			fmt.Fprintf(&text, "%10s  → %s\n", "", op.Note)
+		}
 	}
 	_, err := io.WriteString(out, text.String())
 	return err

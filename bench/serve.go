@@ -24,6 +24,8 @@ type serving struct {
 	setup          serverSetup
 	product, limit tracer
 	profile        *os.File
+	app            *app.App
+	proxies        [2]string
 }
 
 // Descriptors of the listeners that the driver hands over.
@@ -46,6 +48,7 @@ func serve(ctx context.Context, in io.Reader, out io.Writer) error {
 		return err
 	}
 	defer a.Close()
+	s.app = a
 	limit, err := s.newLimit(ctx, a.Handler())
 	if err != nil {
 		return err
@@ -161,6 +164,15 @@ func (s *serving) do(ctx context.Context, c command) (reply, error) {
 	case "gate":
 		result, err := s.measureGate(ctx, c.Gate)
 		return reply{Gate: result}, err
+	case "proxies":
+		addresses, err := s.startProxies(ctx)
+		return reply{Proxy: addresses}, err
+	case "stop":
+		made, err := s.stopUser(ctx, c.User)
+		return reply{Stop: made}, err
+	case "lift":
+		_, err := s.app.Services().Stops.Lift(s.operator(ctx), c.Stop)
+		return reply{}, err
 	}
 	return reply{}, fmt.Errorf("unknown command %q", c.Do)
 }

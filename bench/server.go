@@ -23,10 +23,12 @@ type serverSetup struct {
 
 // command is one thing the server process is asked, a line of JSON; its answer is a line too.
 type command struct {
-	Do      string // sample, settle, profile, allocations, gate
+	Do      string // sample, settle, profile, allocations, gate, proxies, stop, lift
 	File    string
 	Gate    gateSetup
 	Profile bool // start or stop
+	User    string
+	Stop    string
 }
 
 // reply is its answer.
@@ -34,6 +36,8 @@ type reply struct {
 	Error  string
 	Sample sample
 	Gate   gateResult
+	Proxy  [2]string // addresses of the gate and of the bare proxy
+	Stop   stopped
 }
 
 // sample is a reading of the server process.
