@@ -97,17 +97,17 @@ examples: examples-setup ## Lint, type-check and test the example MCP servers
 	cd examples && .venv/bin/pytest
 
 .PHONY: sdk-python
-sdk-python: ## Lint, type-check and test the Python SDK
+sdk-python: vectors ## Lint, type-check and test the Python SDK
 	@sdk/python/setup.sh
 	cd sdk/python && .venv/bin/ruff check --quiet . && .venv/bin/ruff format --check --quiet . && .venv/bin/mypy
-	cd sdk/python && .venv/bin/pytest
+	cd sdk/python && OSTIARY_VECTORS=$(CURDIR)/dist/vectors .venv/bin/pytest
 
 .PHONY: sdk-typescript
-sdk-typescript: ## Build, lint and test the TypeScript SDK
+sdk-typescript: vectors ## Build, lint and test the TypeScript SDK
 	@sdk/typescript/setup.sh
 	cd sdk/typescript && ./node.sh node_modules/eslint/bin/eslint.js --max-warnings 0 .
 	cd sdk/typescript && rm -rf build && ./node.sh node_modules/typescript/bin/tsc -p tsconfig.test.json
-	cd sdk/typescript && ./node.sh --test --test-reporter=spec build/test/*.test.js
+	cd sdk/typescript && OSTIARY_VECTORS=$(CURDIR)/dist/vectors ./node.sh --test --test-reporter=spec build/test/*.test.js
 
 .PHONY: bench
 bench: ## Print throughput, latency, statements and commits of the hot paths
@@ -122,9 +122,9 @@ fuzz: ## Run every fuzz target for FUZZTIME (20s, or 1000x) each; each also runs
 	done
 
 .PHONY: vectors
-vectors: ## Write fresh random decision vectors to dist/vectors.json; SEED repeats some
-	@mkdir -p dist
-	$(GO) run ./app/policy/vectors -n 2000 -seed $(or $(SEED),0) -o dist/vectors.json
+vectors: ## Write decision vectors to dist/vectors, the random ones afresh; SEED repeats some
+	@mkdir -p dist/vectors && cp app/policy/testdata/vectors.json dist/vectors/
+	$(GO) run ./app/policy/vectors -n 2000 -seed $(or $(SEED),0) -o dist/vectors/fuzzed.json
 
 # By number of inputs and not by time: a slow machine takes longer, and finds as much.
 .PHONY: fuzz-smoke
