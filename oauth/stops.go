@@ -49,7 +49,7 @@ var (
 	errStoppedRequest = &problem{
 		code: codeUnavailable, description: stoppedDescription, status: http.StatusBadRequest, intended: true,
 	}
-	errStoppedToken   = &problem{
+	errStoppedToken = &problem{
 		code: codeUnavailable, description: stoppedDescription, status: http.StatusServiceUnavailable, retryAfter: "60", intended: true,
 	}
 )

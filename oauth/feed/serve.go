@@ -28,6 +28,8 @@ const (
 	// MaxWait bounds how long a request may wait.
 	MaxWait = 25 * time.Second
 
+	slowLine = 64 << 10 // bytes per second
+
 	eventStream = "text/event-stream"
 	jwtType     = "application/jwt"
 	retryLine   = "retry: 1000\n\n"
@@ -67,7 +69,7 @@ func (f *Feeds) answer(w http.ResponseWriter, r *http.Request, h *hub, req Reque
 	if err != nil {
 		return err
 	}
-	f.extend(w)
+	f.extend(w, len(l.jws))
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
 	header.Set("ETag", l.etag)
@@ -153,14 +155,15 @@ func (f *Feeds) stream(w http.ResponseWriter, r *http.Request, h *hub, req Reque
 
 // send writes an event at once, and reports whether the reader took it.
 func (f *Feeds) send(w http.ResponseWriter, event []byte) bool {
-	f.extend(w)
+	f.extend(w, len(event))
 	if _, err := w.Write(event); err != nil {
 		return false
 	}
 	return http.NewResponseController(w).Flush() == nil
 }
 
-// extend gives the reader its time for what is written next.
-func (f *Feeds) extend(w http.ResponseWriter) {
-	_ = http.NewResponseController(w).SetWriteDeadline(clock.System().Add(f.patience)) // where it cannot be set there is none
+// extend gives the reader its time for what is written next: more for a large feed, down to a slow line.
+func (f *Feeds) extend(w http.ResponseWriter, size int) {
+	limit := f.patience + time.Duration(size)*time.Second/slowLine
+	_ = http.NewResponseController(w).SetWriteDeadline(clock.System().Add(limit)) // where it cannot be set there is none
 }
