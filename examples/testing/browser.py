@@ -61,13 +61,13 @@ class Connection:
     def revoke(self) -> None:
         """Disconnects, as a host does when its user signs out of it (RFC 7009)."""
         form = {"token": self._refresh_token, "client_id": self._client_id}
-        httpx.post(self._revocation_endpoint, data=form, timeout=30).raise_for_status()
+        httpx.post(self._revocation_endpoint, data=form, timeout=60).raise_for_status()
 
 
 def connect(issuer: str, resource: str, email: str, password: str, scopes: Iterable[str]) -> Connection:
     """Connects to resource with exactly these scopes, by the whole flow a host goes through."""
     wanted = list(scopes)
-    with httpx.Client(timeout=30, follow_redirects=False) as browser:
+    with httpx.Client(timeout=60, follow_redirects=False) as browser:
         at = urlsplit(issuer)
         metadata = browser.get(
             f"{at.scheme}://{at.netloc}/.well-known/oauth-authorization-server{at.path}"

@@ -73,7 +73,7 @@ class Gate:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
         try:
-            code = self._process.wait(15)
+            code = self._process.wait(60)
         except subprocess.TimeoutExpired:
             self._process.kill()
             code = self._process.wait()

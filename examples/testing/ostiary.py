@@ -50,7 +50,7 @@ class Ostiary:
         program = Program(
             [self.binary, "dev", "--json", "--port", "0", "--mcp-port", "0", "--data-dir", self.directory / "data",
              "--apply", tenant],
-            env={"OSTIARY_DATABASE_URL": self.cluster.url()}, timeout=120,
+            env={"OSTIARY_DATABASE_URL": self.cluster.url()}, timeout=240,
         )  # fmt: skip
         self.issuer = program.ready["issuer"].replace("acme-dev", "examples")
         ids = dict(re.findall(r"^Id of (.+) in examples: (\S+)$", program.log(), re.MULTILINE))
@@ -72,7 +72,7 @@ class Ostiary:
     def run(self, *arguments: str | Path) -> str:
         """What a command of the binary prints, run as the operator would."""
         done = subprocess.run(
-            [self.binary, *arguments], env=os.environ | self._environment, capture_output=True, text=True, timeout=60
+            [self.binary, *arguments], env=os.environ | self._environment, capture_output=True, text=True, timeout=120
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

@@ -62,7 +62,7 @@ class Cluster:
     def stop(self) -> None:
         self._server.send_signal(signal.SIGINT)
         try:
-            self._server.wait(15)
+            self._server.wait(60)
         except subprocess.TimeoutExpired:
             self._server.kill()
             self._server.wait()
@@ -70,7 +70,7 @@ class Cluster:
         shutil.rmtree(self._home, ignore_errors=True)
 
     def _await(self) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while True:
             try:
                 psycopg.connect(make_conninfo(self.url(), connect_timeout="2")).close()

@@ -34,7 +34,7 @@ class Client:
     era: str = STATELESS
     version: str = ""
     session: str | None = None
-    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=20))
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=60))
     ids: "count[int]" = field(default_factory=lambda: count(1))
 
     def open(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import pytest
 
 from testing import acme as homegrown
@@ -153,7 +154,11 @@ def running(
 
         def start(name: str) -> Protected:
             if name not in started:
-                started[name] = Protected(name, EXAMPLES_BY_NAME[name](world, name), ostiary)
+                url = EXAMPLES_BY_NAME[name](world, name)
+                # In process the policy may come after the server answers. Until then everything is 503.
+                while httpx.get(url, timeout=60).status_code == 503:
+                    pass
+                started[name] = Protected(name, url, ostiary)
             return started[name]
 
         yield start

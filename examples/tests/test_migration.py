@@ -39,7 +39,7 @@ def legacy(**more: Any) -> dict[str, Any]:
 
 def eventually(what: Callable[[], bool]) -> None:
     """Waits for what reaches the gate, or the issuer, in the background."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not what():
         assert time.monotonic() < deadline
 

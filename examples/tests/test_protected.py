@@ -145,7 +145,7 @@ def test_what_is_revoked_ends_while_its_token_still_lives(protected: Protected) 
     client = Client(protected.url, {"Authorization": f"Bearer {connection.token}"})
     assert len(client.tools()) == 2
     connection.revoke()
-    deadline = time.monotonic() + 30  # it takes a moment; how long is measured elsewhere, on a quiet machine
+    deadline = time.monotonic() + 60  # it takes a moment; how long is measured elsewhere, on a quiet machine
     while (refused := client.send("tools/list")).status_code == 200:
         assert time.monotonic() < deadline
     assert refused.status_code == 401
