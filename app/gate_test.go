@@ -102,16 +102,17 @@ func TestGate_HearsWhatEndsAndWhatStops(t *testing.T) {
 			stream := g.ask(t, http.MethodGet, one.Access, "")
 
 			c.Revoke(t, one.Refresh)
-			eventually(t, "the revoked grant is denied", func() bool { status, _ := g.call(t, one.Access); return status == http.StatusUnauthorized })
+			eventually(t, "the revoked grant is denied", func() bool { status, _ := g.call(t, one.Access); return status == 401 })
 			_, _ = io.Copy(io.Discard, stream.Body) // ends
 			fine(g, other.Access)
 
 			made := stopUser(t, s, s.Acme)
-			eventually(t, "the stopped user is denied", func() bool { _, raw := g.call(t, other.Access); return strings.Contains(raw, "-32013") })
+			stopped := func() bool { _, raw := g.call(t, other.Access); return strings.Contains(raw, "-32013") }
+			eventually(t, "the stopped user is denied", stopped)
 			if _, err := s.Stops.Lift(s.Acme.Operator(), made.ID); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "the stop is lifted", func() bool { _, raw := g.call(t, other.Access); return !strings.Contains(raw, "-32013") })
+			eventually(t, "the stop is lifted", func() bool { return !stopped() })
 			fine(g, other.Access)
 			fine(theirs, neighbour.Access)
 		})
@@ -120,7 +121,9 @@ func TestGate_HearsWhatEndsAndWhatStops(t *testing.T) {
 
 func stopUser(t *testing.T, s *host.Stack, tenant *tenanttest.Tenant) tenants.Stop {
 	t.Helper()
-	made, err := s.Stops.Create(tenant.Operator(), tenants.NewStop{Kind: policy.StopUser, ResourceID: tenant.ResourceID, Value: tenant.UserID})
+	made, err := s.Stops.Create(tenant.Operator(), tenants.NewStop{
+		Kind: policy.StopUser, ResourceID: tenant.ResourceID, Value: tenant.UserID,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

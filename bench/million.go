@@ -19,8 +19,9 @@ const (
 	millionFirst = 100_000 // fill what is bounded before it is looked at
 )
 
-// million makes a million calls on one gate and says what the heap grew by. Each has a session of its own, and one in sixteen asks
-// for a tool nobody knows by a name nobody used: whatever a gate remembers of its callers has to be bounded.
+// million makes a million calls on one gate and says what the heap grew by. Each has a session of its own, and one in
+// sixteen asks for a tool nobody knows by a name nobody used: whatever a gate remembers of its callers has to be
+// bounded.
 func (b *bench) million(ctx context.Context) (m measured, note string, err error) {
 	token, err := b.accessToken()
 	if err != nil {

@@ -36,14 +36,15 @@ func (s *serving) startProxies(ctx context.Context) ([2]string, error) {
 		return s.proxies, err
 	}
 	target := &url.URL{Scheme: "http", Host: upstream}
-	g, err := gate.New(ctx, gate.Options{Issuer: s.setup.Tenant.Issuer, ResourceID: s.setup.Tenant.ResourceID, Upstream: target.String()})
+	g, err := gate.New(ctx, gate.Options{Issuer: s.setup.Tenant.Issuer, ResourceID: s.setup.Tenant.ResourceID,
+		Upstream: target.String()})
 	if err != nil {
 		return s.proxies, err
 	}
 	// Its transport keeps as many connections as the gate's: net/http's own would open new ones all the time.
 	transport := &http.Transport{MaxIdleConns: 512, MaxIdleConnsPerHost: 256, DisableCompression: true}
-	bare := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, FlushInterval: -1, Transport: transport,
-		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)}
+	bare := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, FlushInterval: -1,
+		Transport: transport, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)}
 	for i, h := range []http.Handler{g.Handler(), whole(bare)} {
 		if s.proxies[i], err = listenAndServe(ctx, h); err != nil {
 			return s.proxies, err
@@ -52,8 +53,9 @@ func (s *serving) startProxies(ctx context.Context) ([2]string, error) {
 	return s.proxies, nil
 }
 
-// whole reads a request before it is passed on. Left to itself, a reverse proxy loses the server's connection now and then when an
-// answer begins while the end of the request is still being looked for: net/http closes the one for the other.
+// whole reads a request before it is passed on. Left to itself, a reverse proxy loses the server's connection now and
+// then when an answer begins while the end of the request is still being looked for: net/http closes the one for the
+// other.
 func whole(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		raw, err := io.ReadAll(r.Body)
@@ -72,11 +74,16 @@ func listenAndServe(ctx context.Context, h http.Handler) (address string, err er
 	if err != nil {
 		return "", fmt.Errorf("listen on loopback: %w", err)
 	}
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second,
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)}
 	context.AfterFunc(ctx, func() { _ = server.Close() })
 	go func() { _ = server.Serve(ln) }()
 	return ln.Addr().String(), nil
 }
+
+// eachEvent is one event of an answer.
+const eachEvent = "event: message\n" +
+	`data: {"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":7,"progress":1}}` + "\n\n"
 
 // answerCalls is an MCP server that costs next to nothing.
 func answerCalls(w http.ResponseWriter, r *http.Request) {
@@ -89,7 +96,7 @@ func answerCalls(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	control := http.NewResponseController(w)
 	for range eventsEach {
-		_, _ = io.WriteString(w, "event: message\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{\"progress\":1}}\n\n")
+		_, _ = io.WriteString(w, eachEvent)
 		_ = control.Flush()
 	}
 }

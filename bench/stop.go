@@ -48,8 +48,9 @@ type watcher struct {
 	close   func()
 }
 
-// stop measures how long it takes from the kill switch to the denial at a hundred gates, all of which follow the same node. A gate
-// denies new calls from the moment it ends the streams there are, and that moment needs no asking again and again.
+// stop measures how long it takes from the kill switch to the denial at a hundred gates, all of which follow the same
+// node. A gate denies new calls from the moment it ends the streams there are, and that moment needs no asking again
+// and again.
 func (b *bench) stop(ctx context.Context) (m measured, note string, err error) {
 	token, err := b.accessToken()
 	if err != nil {
@@ -98,7 +99,8 @@ func subjectOf(token string) (string, error) {
 
 type endKey struct{}
 
-// newWatcher makes a gate that says when the stream behind it begins and ends, over the channels in the request's context.
+// newWatcher makes a gate that says when the stream behind it begins and ends, over the channels in the request's
+// context.
 func (b *bench) newWatcher(ctx context.Context, i int) (watcher, error) {
 	g, err := gate.New(ctx, gate.Options{Issuer: b.stand.tenant.Issuer, ResourceID: b.stand.tenant.ResourceID,
 		HTTPClient: &http.Client{Transport: elsewhere{"10.1.0." + strconv.Itoa(i+1)}}})

@@ -2,8 +2,9 @@ package gate
 
 import "sync/atomic"
 
-// maxHeld bounds the bodies of requests and the lists in answers that are in memory at a time, all clients together. One body
-// or list has limits of its own; without this one, many clients who each keep to those could take everything there is.
+// maxHeld bounds the bodies of requests and the lists in answers that are in memory at a time, all clients together.
+// One body or list has limits of its own; without this one, many clients who each keep to those could take everything
+// there is.
 const maxHeld = 512 << 20
 
 // budget is memory that is left.

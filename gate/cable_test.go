@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// cable is the network between a gate and its issuer. It can be cut, so that both ends notice; lines of it can go dead, so
-// that nobody does.
+// cable is the network between a gate and its issuer. It can be cut, so that both ends notice; lines of it can go dead,
+// so that nobody does.
 type cable struct {
 	mu    sync.Mutex
 	cut   bool

@@ -63,8 +63,8 @@ func (v *verdict) add(d decided, shadow bool) {
 	}
 }
 
-// shadowable reports whether a denial is let through in shadow mode, which is about the map from tools to permissions. What
-// was taken back or stopped is denied in every mode.
+// shadowable reports whether a denial is let through in shadow mode, which is about the map from tools to permissions.
+// What was taken back or stopped is denied in every mode.
 func shadowable(r policy.Reason) bool {
 	return r == policy.ReasonInsufficientScope || r == policy.ReasonUnknownTool || r == policy.ReasonUnmappedTool
 }

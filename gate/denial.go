@@ -49,13 +49,14 @@ func unauthorized(a asked, v *view, c challenge) *denial {
 	return &denial{status: http.StatusUnauthorized, challenge: c.header(), body: body}
 }
 
-// refused answers whoever may do nothing at all. Where that has ended what the token rests on, the client is to get a new one,
-// or to be told by the issuer that it cannot.
+// refused answers whoever may do nothing at all. Where that has ended what the token rests on, the client is to get a
+// new one, or to be told by the issuer that it cannot.
 func refused(o outcome, reason policy.Reason) *denial {
 	if reason == policy.ReasonStopped {
 		return stoppedSubject(o.body)
 	}
-	return unauthorized(o.asked, o.view, challenge{code: codeInvalidToken, description: "The access token has been revoked"})
+	return unauthorized(o.asked, o.view,
+		challenge{code: codeInvalidToken, description: "The access token has been revoked"})
 }
 
 // unavailable answers when nobody can tell whether the token is good. Not 401: the client would throw the token away.
@@ -75,11 +76,12 @@ func (g *Gate) notUnderstood(ctx context.Context, err error) *denial {
 		refused = badBody(rpcInternal, "the body could not be read")
 	}
 	g.log.InfoContext(ctx, "request refused", "reason", refused.message)
-	return &denial{status: refused.status, body: rpcAnswerTo(refused.id, rpcError{Code: refused.code, Message: refused.message})}
+	return &denial{status: refused.status,
+		body: rpcAnswerTo(refused.id, rpcError{Code: refused.code, Message: refused.message})}
 }
 
-// stoppedSubject answers everyone a stop is about. It is an error of the call, without a challenge and without 403 where a
-// call waits for an answer: there is no permission to ask for.
+// stoppedSubject answers everyone a stop is about. It is an error of the call, without a challenge and without 403
+// where a call waits for an answer: there is no permission to ask for.
 func stoppedSubject(b body) *denial {
 	var answers []rpcAnswer
 	for _, m := range b.messages {
@@ -114,7 +116,8 @@ func denialOf(o outcome) *denial {
 			body: rpcAnswerTo(o.body.id(), rpcError{Code: rpcOutOfContact, Message: silentMessage})}
 	}
 	c := challenge{
-		code: codeInsufficientScope, scopes: v.required, metadataURL: o.view.spellingFor(o.asked.host, o.asked.path).metadataURL,
+		code: codeInsufficientScope, scopes: v.required,
+		metadataURL: o.view.spellingFor(o.asked.host, o.asked.path).metadataURL,
 		description: "This call needs the permission " + strings.Join(v.required, ", "),
 	}
 	if speaksDialect(o.identity.subject()) {

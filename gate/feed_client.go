@@ -79,7 +79,8 @@ func (f *feedReader) run(ctx context.Context) {
 		wait := f.pause(err, f.now()-began)
 		if err != nil && !f.silent && f.failures > 1 {
 			f.silent = true
-			f.log.WarnContext(ctx, "feed cannot be read, going on with the last one", "resource", f.feed.resourceID, "error", err)
+			f.log.WarnContext(ctx, "feed cannot be read, going on with the last one",
+				"resource", f.feed.resourceID, "error", err)
 		}
 		if !sleep(ctx, wait) {
 			return
@@ -195,8 +196,8 @@ func (f *feedReader) stream(ctx context.Context) error {
 	}
 }
 
-// open checks what the issuer answers to a request for a stream. Something in between that answers with the feed as it is
-// now has at least brought that.
+// open checks what the issuer answers to a request for a stream. Something in between that answers with the feed as it
+// is now has at least brought that.
 func (f *feedReader) open(ctx context.Context, resp *http.Response) error {
 	switch {
 	case resp.StatusCode == http.StatusOK && isEventStream(resp.Header.Get("Content-Type")):

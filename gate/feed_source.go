@@ -20,8 +20,8 @@ type FeedSource interface {
 	Current() policy.Situation
 }
 
-// StaticFeed ends and stops what it is given and counts no silence, for tests and for servers without an issuer to hear from.
-// A nil feed ends and stops nothing.
+// StaticFeed ends and stops what it is given and counts no silence, for tests and for servers without an issuer to hear
+// from. A nil feed ends and stops nothing.
 func StaticFeed(feed *policy.Feed) FeedSource {
 	return staticFeed{policy.Situation{Feed: policy.CompileFeed(feed), Silence: -1}}
 }
@@ -33,8 +33,8 @@ func (f staticFeed) Current() policy.Situation { return f.situation }
 // feedLimit bounds a signed feed.
 const feedLimit = 8 << 20
 
-// issuerFeed is the feed of one resource as its issuer signs it. It never goes back to a lower sequence; what it refuses
-// leaves the last good one in force, which grows old: silence is counted from when that one was signed.
+// issuerFeed is the feed of one resource as its issuer signs it. It never goes back to a lower sequence; what it
+// refuses leaves the last good one in force, which grows old: silence is counted from when that one was signed.
 type issuerFeed struct {
 	issuer     string
 	resourceID string
@@ -71,8 +71,8 @@ func (f *issuerFeed) address() string {
 	return f.issuer + "/resources/" + url.PathEscape(f.resourceID) + "/revocations"
 }
 
-// take puts a signed feed in force if it is good and not older than the one that is. A refusal is logged once, until one is
-// good again.
+// take puts a signed feed in force if it is good and not older than the one that is. A refusal is logged once, until
+// one is good again.
 func (f *issuerFeed) take(ctx context.Context, compact string) error {
 	next, err := f.verify(ctx, compact)
 	before := f.current.Load()

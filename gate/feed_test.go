@@ -328,13 +328,13 @@ func TestFeed_PollsWhereNoStreamComesThrough(t *testing.T) {
 			w.revoke("grt_1")
 			w.knows(w.sequence())
 			w.tool(t, w.token("data:read"), "read_data").want(t, http.StatusUnauthorized)
-			is.mu.Lock()
-			defer is.mu.Unlock()
-			if !slices.ContainsFunc(is.feed.asked, func(r *http.Request) bool {
-				return r.URL.RawQuery == fmt.Sprintf("wait=25&after=%d", is.feed.feed.Sequence)
-			}) {
-				t.Error("no long poll")
-			}
+			eventually(t, "a long poll", func() bool {
+				is.mu.Lock()
+				defer is.mu.Unlock()
+				return slices.ContainsFunc(is.feed.asked, func(r *http.Request) bool {
+					return r.URL.RawQuery == fmt.Sprintf("wait=25&after=%d", is.feed.feed.Sequence)
+				})
+			})
 		})
 	}
 }

@@ -96,8 +96,8 @@ type Gate struct {
 	running  sync.WaitGroup
 }
 
-// New makes a gate and waits until it has the issuer's keys and a policy, at most Options.StartTimeout. ctx bounds the start
-// only.
+// New makes a gate and waits until it has the issuer's keys and a policy, at most Options.StartTimeout. ctx bounds the
+// start only.
 func New(ctx context.Context, o Options) (*Gate, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -140,8 +140,8 @@ func (g *Gate) start(starting, life context.Context, o Options, keys *issuerKeys
 	var remote *issuerPolicy
 	if o.Policy == nil {
 		remote = &issuerPolicy{
-			issuer: o.Issuer, resourceID: o.ResourceID, keys: keys, fetch: fetch, every: o.PollEvery, skew: o.Skew, watch: g.watch,
-			log: o.Logger, wake: make(chan struct{}, 1),
+			issuer: o.Issuer, resourceID: o.ResourceID, keys: keys, fetch: fetch, every: o.PollEvery, skew: o.Skew,
+			watch: g.watch, log: o.Logger, wake: make(chan struct{}, 1),
 			usable: func(doc *policy.Document) error {
 				_, err := newView(doc, o.Issuer, o.Identifier)
 				return err
@@ -171,7 +171,8 @@ func (g *Gate) start(starting, life context.Context, o Options, keys *issuerKeys
 
 // follow reads the issuer's feed and begins to keep it current.
 func (g *Gate) follow(starting, life context.Context, o Options, remote *issuerPolicy) {
-	feed := &issuerFeed{issuer: o.Issuer, resourceID: o.ResourceID, keys: remote.keys, watch: g.watch, skew: o.Skew, log: o.Logger}
+	feed := &issuerFeed{issuer: o.Issuer, resourceID: o.ResourceID, keys: remote.keys, watch: g.watch, skew: o.Skew,
+		log: o.Logger}
 	feed.current.Store(&heldFeed{feed: policy.CompileFeed(nil), signed: remote.signed})
 	feed.changed = func(before, now *heldFeed) {
 		if now.feed.Revision > remote.Current().Revision {
@@ -187,8 +188,8 @@ func (g *Gate) follow(starting, life context.Context, o Options, remote *issuerP
 	g.running.Go(func() { reader.run(life) })
 }
 
-// endStreams ends the requests under way of whoever a new feed refuses. After a gap in which a feed may have come and gone it
-// also ends those whose token has expired: what ended them is not in the feed any more.
+// endStreams ends the requests under way of whoever a new feed refuses. After a gap in which a feed may have come and
+// gone it also ends those whose token has expired: what ended them is not in the feed any more.
 func (g *Gate) endStreams(ctx context.Context, before, now *heldFeed) {
 	gap := now.signed.Sub(before.signed) > policy.FeedLifetime
 	if now.feed.Sequence == before.feed.Sequence && before.real && !gap {
@@ -274,7 +275,8 @@ func (g *Gate) Close() {
 // Policy returns the policy in force.
 func (g *Gate) Policy() *policy.Document { return g.view().doc }
 
-// view returns what is derived from the policy in force. A document the gate cannot work with leaves the last one in force.
+// view returns what is derived from the policy in force. A document the gate cannot work with leaves the last one in
+// force.
 func (g *Gate) view() *view {
 	v := g.derived.Load()
 	doc := g.policy.Current()

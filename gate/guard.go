@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// guard lets a request through to next when token, body and policy agree. Cheap and anonymous checks come first, then who it
-// is, then what is asked for.
+// guard lets a request through to next when token, body and policy agree. Cheap and anonymous checks come first, then
+// who it is, then what is asked for.
 func (g *Gate) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		guardHeaders(w.Header())
@@ -31,8 +31,10 @@ func (g *Gate) guard(next http.Handler) http.Handler {
 		}
 		var held int64
 		defer func() { g.memory.give(held) }()
-		o := g.decideRequest(r.Context(), asked{method: r.Method, host: r.Host, path: r.URL.EscapedPath(), query: r.URL.RawQuery,
-			header: r.Header, read: func() ([]byte, body, error) { return g.read(w, r, &held) }})
+		o := g.decideRequest(r.Context(), asked{
+			method: r.Method, host: r.Host, path: r.URL.EscapedPath(), query: r.URL.RawQuery, header: r.Header,
+			read: func() ([]byte, body, error) { return g.read(w, r, &held) },
+		})
 		if o.denial != nil {
 			o.denial.write(w)
 			g.report(r.Context(), o, o.denial.status)
@@ -157,7 +159,8 @@ func (g *Gate) read(w http.ResponseWriter, r *http.Request, held *int64) ([]byte
 	return raw, b, checkMirror(r.Header, b)
 }
 
-// A body gets as much memory as it announces up to trustedLength, then twice as much each time it has filled what it has.
+// A body gets as much memory as it announces up to trustedLength, then twice as much each time it has filled what it
+// has.
 const (
 	leastLength   = 512
 	trustedLength = 64 << 10

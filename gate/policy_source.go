@@ -14,8 +14,8 @@ import (
 	"github.com/ostiary/ostiary/app/policy"
 )
 
-// PolicySource says which policy is in force. Current is called on every request: it returns at once, and a document it has
-// returned is never changed afterwards.
+// PolicySource says which policy is in force. Current is called on every request: it returns at once, and a document it
+// has returned is never changed afterwards.
 type PolicySource interface {
 	Current() *policy.Document
 }

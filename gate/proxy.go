@@ -83,8 +83,8 @@ func (g *Gate) proxy(upstream *url.URL) http.Handler {
 	})
 }
 
-// maxInterim is how many interim answers (1xx) a server may send before its answer, as net/http has it where nobody asks to see
-// them. The reverse proxy does ask, and would pass them on without end.
+// maxInterim is how many interim answers (1xx) a server may send before its answer, as net/http has it where nobody
+// asks to see them. The reverse proxy does ask, and would pass them on without end.
 const maxInterim = 5
 
 func fewInterim() *httptrace.ClientTrace {
@@ -99,8 +99,8 @@ func fewInterim() *httptrace.ClientTrace {
 
 func joinQuery(a, b string) string { return strings.Trim(a+"&"+b, "&") }
 
-// cleanResponse turns back what the MCP server has no business to say to the client: how to sign in, where to go, who may
-// read it.
+// cleanResponse turns back what the MCP server has no business to say to the client: how to sign in, where to go, who
+// may read it.
 func cleanResponse(r *http.Response) error {
 	switch {
 	case r.StatusCode == http.StatusUnauthorized && passageFrom(r.Request.Context()).identity.proof == calls.ProofLegacy:

@@ -17,14 +17,15 @@ const (
 	recordedTarget = 1024 // of a target's name, in a record
 )
 
-// report hands every decided call to the observer, once it is known how the request was answered. Who asks for nothing the
-// policy decides about is reported only when refused.
+// report hands every decided call to the observer, once it is known how the request was answered. Who asks for nothing
+// the policy decides about is reported only when refused.
 func (g *Gate) report(ctx context.Context, o outcome, status int) {
 	if g.observe == nil || o.identity == nil {
 		return
 	}
 	r := calls.Record{
-		At: g.watch.now(), User: o.identity.User, Organization: o.identity.Organization, Client: o.identity.Client, Host: o.identity.Host,
+		At: g.watch.now(), User: o.identity.User, Organization: o.identity.Organization, Client: o.identity.Client,
+		Host:  o.identity.Host,
 		Grant: o.identity.Grant, Proof: o.identity.proof, Scopes: o.identity.Scopes, Revision: o.view.doc.Revision,
 		Sequence: o.now.Feed.Sequence, Silence: int(max(o.now.Silence, 0) / time.Second), Status: status,
 		LatencyUS: (g.watch.steady() - o.began).Microseconds(),
@@ -40,7 +41,8 @@ func (g *Gate) report(ctx context.Context, o outcome, status int) {
 		g.observe(ctx, r)
 	}
 	if len(o.verdict.calls) == 0 && o.verdict.refused != "" {
-		r.ID, r.Kind, r.Tool, r.Reason = secret.NewID("call"), calls.KindRequest, requested(o.asked.method, o.body), o.verdict.refused
+		r.ID, r.Kind, r.Tool = secret.NewID("call"), calls.KindRequest, requested(o.asked.method, o.body)
+		r.Reason = o.verdict.refused
 		g.observe(ctx, r)
 	}
 }

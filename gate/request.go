@@ -32,8 +32,8 @@ type outcome struct {
 	denial   *denial // the answer; nil when the request may go on
 }
 
-// decideRequest judges a request. Cheap and anonymous checks come first, then who it is, then what is asked for. It touches
-// no network but for the key of a token that is not among those in memory.
+// decideRequest judges a request. Cheap and anonymous checks come first, then who it is, then what is asked for. It
+// touches no network but for the key of a token that is not among those in memory.
 func (g *Gate) decideRequest(ctx context.Context, a asked) outcome {
 	o := outcome{asked: a, view: g.view(), began: g.watch.steady()}
 	o.identity, o.denial = g.authenticate(ctx, a, o.view)

@@ -10,7 +10,8 @@ import (
 
 const maxListResponse = 16 << 20
 
-// forward hands the request on and sees to what comes back. The calls in it are reported as soon as their answer begins.
+// forward hands the request on and sees to what comes back. The calls in it are reported as soon as their answer
+// begins.
 func (g *Gate) forward(w http.ResponseWriter, r *http.Request, next http.Handler, o outcome, st *stream) {
 	p := passageFrom(r.Context())
 	if !g.sessions.admits(r.Header.Values(headerSession), p.identity) {
@@ -49,11 +50,12 @@ func (g *Gate) forward(w http.ResponseWriter, r *http.Request, next http.Handler
 	}
 }
 
-// through lets next answer. A proxy that is told to stop reading aborts the connection; where the client has got an answer
-// instead, there is no need to.
+// through lets next answer. A proxy that is told to stop reading aborts the connection; where the client has got an
+// answer instead, there is no need to.
 func (w *response) through(next http.Handler, r *http.Request) {
 	defer func() {
-		if problem := recover(); problem != nil && (problem != http.ErrAbortHandler || !w.withheld) { //nolint:errorlint // a panic
+		problem := recover()
+		if aborted := problem == http.ErrAbortHandler; problem != nil && !(aborted && w.withheld) { //nolint:errorlint // a panic
 			panic(problem)
 		}
 	}()
@@ -89,7 +91,8 @@ var (
 // Unwrap serves http.ResponseController.
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// WriteHeader implements http.ResponseWriter. What a server says before its answer (1xx) is of no use to MCP and stays here.
+// WriteHeader implements http.ResponseWriter. What a server says before its answer (1xx) is of no use to MCP and stays
+// here.
 func (w *response) WriteHeader(status int) {
 	if w.wroteHeader || status >= 100 && status < 200 {
 		return
@@ -212,7 +215,8 @@ func (w *response) fail(err error) {
 func (w *response) send(p []byte) (int, error) {
 	// A client that stops reading must not hold a connection to the MCP server for ever.
 	_ = w.stream.control.SetWriteDeadline(time.Now().Add(w.patience)) //nolint:forbidigo // deadlines are on the wall clock
-	if reason := w.stream.ended(); reason != "" {                     // looked at after the deadline was set, so that none of the two is missed
+	// Looked at after the deadline was set, so that none of the two is missed.
+	if reason := w.stream.ended(); reason != "" {
 		return 0, endedError(reason)
 	}
 	return w.ResponseWriter.Write(p)

@@ -124,7 +124,8 @@ func plainEvents(s string) []string {
 	return out
 }
 
-// FuzzFeed gives signed text of any kind to a feed: nothing may come in force that the issuer of the feed could not have meant.
+// FuzzFeed gives signed text of any kind to a feed: nothing may come in force that the issuer of the feed could not
+// have meant.
 func FuzzFeed(f *testing.F) {
 	is := newIssuer(f)
 	g := is.newGate(f, nil)

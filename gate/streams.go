@@ -81,8 +81,8 @@ func (s *streams) endRefused(refuses func(*Identity) policy.Reason) int {
 	return len(ended)
 }
 
-// stop ends a request: its context, and a write that waits for a client who does not read. Where no answer has begun, there is
-// still one to give.
+// stop ends a request: its context, and a write that waits for a client who does not read. Where no answer has begun,
+// there is still one to give.
 func (st *stream) stop(reason policy.Reason) {
 	st.mu.Lock()
 	defer st.mu.Unlock()

@@ -59,8 +59,8 @@ func (m *message) one(kind policy.TargetKind, key string) error {
 	return nil
 }
 
-// completion reads params.ref: the arguments of a prompt or of a content's URI template are as secret as they are. Without
-// a ref there is nothing to complete, and no server does.
+// completion reads params.ref: the arguments of a prompt or of a content's URI template are as secret as they are.
+// Without a ref there is nothing to complete, and no server does.
 func (m *message) completion() error {
 	ref, err := object(m.params, "ref")
 	if ref == nil || err != nil {

@@ -12,8 +12,8 @@ import (
 // maxResponseDepth is generous: tool schemas nest.
 const maxResponseDepth = 512
 
-// listFilter takes out of lists what the token does not allow. It edits in place: what it leaves, it leaves as it was, byte
-// for byte.
+// listFilter takes out of lists what the token does not allow. It edits in place: what it leaves, it leaves as it was,
+// byte for byte.
 type listFilter struct {
 	rules func() rulebook // in force now: a stream outlives them
 	kinds listKinds
@@ -32,14 +32,15 @@ type rulebook struct {
 // listKinds are the lists of an answer.
 type listKinds struct{ tools, prompts, contents bool }
 
-// filterFor returns the filter for an answer that may be a list of what the policy maps; nil when there is nothing to filter,
-// or when the mode is shadow and nothing is stopped.
+// filterFor returns the filter for an answer that may be a list of what the policy maps; nil when there is nothing to
+// filter, or when the mode is shadow and nothing is stopped.
 func (g *Gate) filterFor(o outcome) *listFilter {
 	v, method := o.view, o.asked.method
 	if v.shadow && !o.now.Feed.Stopping() {
 		return nil
 	}
-	kinds := listKinds{tools: true, prompts: v.rules.Guards(policy.TargetPrompt), contents: v.rules.Guards(policy.TargetContent)}
+	kinds := listKinds{tools: true, prompts: v.rules.Guards(policy.TargetPrompt),
+		contents: v.rules.Guards(policy.TargetContent)}
 	switch method {
 	case http.MethodGet: // such streams replay what was lost, lists among it
 	case http.MethodPost:
@@ -59,7 +60,8 @@ func (g *Gate) filterFor(o outcome) *listFilter {
 	}}
 }
 
-// flagTarget tells the operator, once per target and process, of what nobody can use because the policy does not map it.
+// flagTarget tells the operator, once per target and process, of what nobody can use because the policy does not map
+// it.
 func (g *Gate) flagTarget(t policy.Target, reason policy.Reason) {
 	t.Name = shortened(t.Name, shownToolName) // of what is remembered, too
 	if _, told := g.flagged.get(t); told {
@@ -114,7 +116,8 @@ func (f *listFilter) json(raw []byte) ([]byte, error) {
 	return applied(raw, edits), nil
 }
 
-// message looks for result.tools and the like. The shape decides, not the id: on a resumed stream nobody knows what was asked.
+// message looks for result.tools and the like. The shape decides, not the id: on a resumed stream nobody knows what was
+// asked.
 func (f *listFilter) message(rules rulebook, raw []byte, at int, edits []edit) []edit {
 	result := -1
 	_ = eachMember(raw, at, func(key []byte, start, _ int) error {
@@ -147,8 +150,8 @@ func (f *listFilter) message(rules rulebook, raw []byte, at int, edits []edit) [
 	if !lists {
 		return edits
 	}
-	// The list now depends on the token, so it may be kept for this user only; not said means for everyone (MCP 2026-07-28,
-	// caching).
+	// The list now depends on the token, so it may be kept for this user only; not said means for everyone (MCP
+	// 2026-07-28, caching).
 	if cacheable && !scoped {
 		edits = append(edits, edit{result + 1, result + 1, []byte(`"cacheScope":"private",`)})
 	}
@@ -172,8 +175,8 @@ func filtered(raw []byte, at int, shown func(start, end int) []byte) []byte {
 	return append(out, ']')
 }
 
-// entry returns an entry of a list as it is shown, nil when it is not. In shadow mode only what is stopped is left out. A host
-// that asks its user for more by what a tool says it needs is shown what could be asked for, too.
+// entry returns an entry of a list as it is shown, nil when it is not. In shadow mode only what is stopped is left out.
+// A host that asks its user for more by what a tool says it needs is shown what could be asked for, too.
 func (f *listFilter) entry(rules rulebook, raw []byte, kind policy.TargetKind, named string) []byte {
 	var name string
 	if raw[0] == '{' {

@@ -61,8 +61,8 @@ type situations struct {
 // Current implements FeedSource.
 func (s *situations) Current() policy.Situation { return *s.now.Load() }
 
-// TestVectors_OverHTTP sends the decision vectors through the whole gate: what is decided is what is recorded, and what is
-// recorded is what the host is told.
+// TestVectors_OverHTTP sends the decision vectors through the whole gate: what is decided is what is recorded, and what
+// is recorded is what the host is told.
 func TestVectors_OverHTTP(t *testing.T) {
 	t.Parallel()
 	for file, least := range map[string]int{"vectors.json": 70, "fuzzed.json": 900} { // some no host could send

@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// watch tells the time. It is never earlier than the newest time the issuer has signed plus what has passed since then on a
-// clock that nobody sets: a wall clock that is set back brings nothing back that has expired, and lets no silence end.
+// watch tells the time. It is never earlier than the newest time the issuer has signed plus what has passed since then
+// on a clock that nobody sets: a wall clock that is set back brings nothing back that has expired, and lets no silence
+// end.
 type watch struct {
 	now    func() time.Time
 	steady func() time.Duration // keeps going, from any beginning

@@ -47,7 +47,9 @@ func TestRun_WithoutASeedSaysWhichOneItTook(t *testing.T) {
 
 func TestGenerate_ReachesEveryReasonForEveryKind(t *testing.T) {
 	t.Parallel()
-	seen := map[policy.TargetKind]map[policy.Reason]int{"": {}, policy.TargetTool: {}, policy.TargetPrompt: {}, policy.TargetContent: {}}
+	seen := map[policy.TargetKind]map[policy.Reason]int{
+		"": {}, policy.TargetTool: {}, policy.TargetPrompt: {}, policy.TargetContent: {},
+	}
 	for _, v := range generate(7, 8000).vectors {
 		if seen[v.Kind] != nil {
 			seen[v.Kind][v.Want.Reason]++

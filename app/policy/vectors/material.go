@@ -31,7 +31,8 @@ var (
 	grants  = []string{"grt_1", "grt_2", "toString", ""}
 )
 
-// newDocument makes up a policy. Number 3 has more scopes than a document may have, so that the limit is the same everywhere.
+// newDocument makes up a policy. Number 3 has more scopes than a document may have, so that the limit is the same
+// everywhere.
 func newDocument(d *dice, number int) *policy.Document {
 	doc := &policy.Document{
 		Revision: 1 + d.below(9), Mode: policy.ModeEnforce,
