@@ -10,7 +10,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 
 	"github.com/ostiary/ostiary/app/catalogue"
 )
@@ -20,7 +20,8 @@ type toolSource struct {
 	url, tokenFile, headerFile, file string
 }
 
-func (s *toolSource) flags(f *pflag.FlagSet) {
+func (s *toolSource) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
 	f.StringVar(&s.url, "url", "", "URL of the MCP server, past any gate, as this machine reaches it")
 	f.StringVar(&s.tokenFile, "token-file", "", "file with a bearer token for it")
 	f.StringVar(&s.headerFile, "header-file", "", `file with one "Name: value" line per header it wants, e.g. an API key`)

@@ -43,7 +43,7 @@ credential of the issuer and no database.`,
 	f.StringVar(&issuer, "issuer", "", "issuer URL of the environment, from the dashboard")
 	f.StringVar(&server, "server", "", "id of the MCP server (res_…), from the dashboard")
 	f.BoolVar(&asJSON, "json", false, "one line of JSON per finding")
-	source.flags(f)
+	source.flags(cmd)
 	for _, name := range []string{"issuer", "server"} {
 		if err := cmd.MarkFlagRequired(name); err != nil {
 			panic(err) // the flag is declared above

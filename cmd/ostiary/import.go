@@ -60,7 +60,7 @@ its annotations. What somebody decided before is left as it is. Nothing is publi
 	f.StringVar(&o.server, "server", "", "id of the MCP server (res_…), from the dashboard")
 	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print what would change and stop")
-	source.flags(f)
+	source.flags(cmd)
 	for _, name := range []string{"tenant", "server"} {
 		if err := cmd.MarkFlagRequired(name); err != nil {
 			panic(err) // the flag is declared above
