@@ -57,6 +57,7 @@ type request struct {
 	cookies     string
 	address     string // X-Forwarded-For
 	bearer      string // Authorization
+	basic       string // likewise
 	contentType string
 	body        []byte
 }
@@ -79,6 +80,7 @@ func (c *client) do(r request) error {
 	if r.bearer != "" {
 		b = append(append(append(b, "Authorization: Bearer "...), r.bearer...), "\r\n"...)
 	}
+	b = header(b, "Authorization: Basic ", r.basic)
 	if r.post {
 		b = header(b, "Content-Type: ", r.contentType)
 		b = append(b, "Content-Length: "...)

@@ -128,7 +128,7 @@ func (b *bench) operation(ctx context.Context, op operation) (operationResult, e
 		}
 	}
 	sides := []*side{{name: "ostiary", address: product, traced: func(s sample) traced { return s.Product }}}
-	if b.o.limit {
+	if b.o.limit && limit != "" {
 		sides = append(sides, &side{name: "limit", address: limit, traced: func(s sample) traced { return s.Limit }})
 	}
 	runners := make([]*runner, len(sides))

@@ -15,7 +15,7 @@ type operation struct {
 	begin func(b *bench, s *side, w *worker) (step, error)
 	// alone measures what no driver repeats over HTTP. Its note says what the table has no column for.
 	alone func(b *bench, ctx context.Context) (m measured, note string, err error)
-	// sides says where the two sides are, when not at the server and its limit.
+	// sides says where the two sides are, when not at the server and its limit. A limit that is "" is not measured.
 	sides func(b *bench) (product, limit string, err error)
 	// prepare makes what the operation needs on a side, once; nil when it needs nothing.
 	prepare func(b *bench, s *side, workers []*worker) error
@@ -36,6 +36,7 @@ func operations() []operation {
 		{name: "discovery", about: "metadata: GET /.well-known/oauth-authorization-server", begin: beginDocument((tenantIDs).discoveryPath)},
 		{name: "jwks", about: "keys: GET /.well-known/jwks.json", begin: beginDocument((tenantIDs).jwksPath)},
 		{name: "policy", about: "signed policy of one MCP server: GET /resources/…/policy", begin: beginDocument((tenantIDs).policyPath)},
+		{name: "calls", about: "a gate's report of 200 calls: POST /resources/…/calls", begin: beginCalls, sides: (*bench).unlimited},
 		{name: "gate", about: "one decision of the gate on a tool call, in process, token seen before", alone: (*bench).gate},
 		{name: "proxy", about: "a tool call through the gate as a proxy; the limit is httputil.ReverseProxy alone, before the same server",
 			begin: beginProxied(""), sides: (*bench).proxies},

@@ -17,6 +17,9 @@ const (
 
 // cleanArguments replaces values that would be refused by a note, and leaves out what there is no room for.
 func (r *Record) cleanArguments() {
+	if len(r.Arguments) == 0 {
+		return
+	}
 	room := MaxArgumentBytes - len("{")
 	for _, name := range slices.Sorted(maps.Keys(r.Arguments)) {
 		value, ok := canonical(r.Arguments[name])

@@ -584,3 +584,20 @@ func TestReporter_SpoolIsBounded(t *testing.T) {
 		t.Errorf("%d arrived, %d dropped", len(order), dropped)
 	}
 }
+
+// What a call waits for: noting it down.
+func BenchmarkObserve(b *testing.B) {
+	r, err := report.New(report.Options{
+		Issuer: "http://127.0.0.1:1", ResourceID: "res_1", Credential: report.Fixed(report.Credential{ID: "rcr_1", Secret: "secret"}),
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = r.Close(cancelled()) }()
+	c := record(1)
+	c.Scopes = []string{"data:read", "profiles:read"}
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Observe(context.Background(), c)
+	}
+}
