@@ -80,6 +80,7 @@ func (o *gateOptions) serve(logger *slog.Logger) (gate.ServeOptions, error) {
 		file, err := readGateFile(o.config)
 		if err == nil {
 			err = file.fill(&serve)
+			o.reporting.fill(file)
 		}
 		if err != nil {
 			return serve, err

@@ -33,6 +33,10 @@ type gateFile struct {
 	Identity struct {
 		KeyFile string `yaml:"key_file"` // signs who calls, in place of plain headers
 	} `yaml:"identity"`
+	Report struct {
+		CredentialFile string `yaml:"credential_file"` // of the MCP server: reports its calls
+		Spool          string `yaml:"spool"`           // directory
+	} `yaml:"report"`
 	ForwardAuth *struct {
 		Path      string `yaml:"path"`
 		ByHeaders bool   `yaml:"by_headers"`

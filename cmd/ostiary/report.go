@@ -48,6 +48,11 @@ func serveGate(ctx context.Context, o gate.ServeOptions, r reporting) error {
 		return err
 	}
 	o.Observe = reporter.Observe
+	if o.Reload != nil {
+		life, end := context.WithCancel(ctx)
+		defer end()
+		o.Reload = reportedReloads(life, o)
+	}
 	serving := gate.Serve(ctx, o)
 	patience := lastReport
 	if r.spool != "" {
@@ -56,6 +61,38 @@ func serveGate(ctx context.Context, o gate.ServeOptions, r reporting) error {
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	return errors.Join(serving, reporter.Close(last))
+}
+
+// reportedReloads passes configurations on, so that the calls under them are reported too. A reporter is of one MCP server: a
+// configuration of another one is refused.
+func reportedReloads(ctx context.Context, first gate.ServeOptions) <-chan gate.ServeOptions {
+	out := make(chan gate.ServeOptions)
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case next := <-first.Reload:
+				if next.Issuer != first.Issuer || next.ResourceID != first.ResourceID {
+					first.Logger.ErrorContext(ctx, "the MCP server cannot change while its calls are reported: start the gate anew")
+					continue
+				}
+				next.Observe = first.Observe
+				select {
+				case out <- next:
+				case <-ctx.Done():
+					return
+				}
+			}
+		}
+	}()
+	return out
+}
+
+// fill adds what the configuration file says. What a flag says already is not overwritten.
+func (r *reporting) fill(file gateFile) {
+	r.credentialFile = firstOf(r.credentialFile, file.Report.CredentialFile)
+	r.spool = firstOf(r.spool, file.Report.Spool)
 }
 
 // credential returns how to get the credential, nil when nobody named one.

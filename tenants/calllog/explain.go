@@ -183,10 +183,11 @@ func (x *Explanation) explainPolicy(e evidence) {
 // missed finds what should have denied a call that was not denied for it.
 func (x *Explanation) missed(e evidence) {
 	c := x.Call
-	heard := c.At.Add(-time.Duration(max(c.Silence, 0)) * time.Second)
+	decided := c.decidedAt()
+	heard := decided.Add(-time.Duration(max(c.Silence, 0)) * time.Second)
 	late := func(at time.Time, sentence string) {
 		switch {
-		case at.After(c.At):
+		case at.After(decided):
 		case at.Before(heard.Add(-tolerance)):
 			x.doubt(Contradicted, sentence+" That was before the call, and the resource side says it had heard from the issuer since.")
 		default:
@@ -212,7 +213,7 @@ func (x *Explanation) addRevisions(e evidence) {
 		}
 	}
 	if e.then != nil && e.then.Number > c.Revision && c.Revision > 0 {
-		x.Facts = append(x.Facts, "Revision "+number(e.then.Number)+" had been published "+ago(c.At.Sub(e.then.PublishedAt))+
+		x.Facts = append(x.Facts, "Revision "+number(e.then.Number)+" had been published "+ago(c.decidedAt().Sub(e.then.PublishedAt))+
 			" before the call and had not arrived there.")
 	}
 	if e.now == nil || e.inForce == nil || e.now.Number == c.Revision || !inPolicy(c.Reason) && c.Reason != policy.ReasonAllowed {
@@ -235,10 +236,17 @@ func judgeAgain(doc *policy.Document, c Call) policy.Decision {
 	s := policy.Subject{
 		User: c.User, Organization: c.Organization, Client: c.Client, Host: c.Host, Grant: c.Grant, Scopes: c.Scopes,
 	}
+	silence := time.Duration(c.Silence) * time.Second
+	if c.Reason == policy.ReasonOutOfContact {
+		silence += time.Second - 1 // whole seconds are reported: it was longer than they say
+	}
 	return compiled.Judge(policy.Target{Kind: c.Kind, Name: c.Tool}, s, compiled.Granted(c.Scopes), policy.Situation{
-		Feed: policy.CompileFeed(nil), Silence: time.Duration(c.Silence) * time.Second,
+		Feed: policy.CompileFeed(nil), Silence: silence,
 	})
 }
+
+// decidedAt is when a call was decided: a record is made when the answer has ended, which a stream may take long to do.
+func (c Call) decidedAt() time.Time { return c.At.Add(-time.Duration(c.LatencyUS) * time.Microsecond) }
 
 // inPolicy reports whether a denial is about the map from tools to permissions, which shadow mode lets through.
 func inPolicy(r policy.Reason) bool {

@@ -97,6 +97,11 @@ func TestExplain_DecidesAgainFromTheRevisionInForce(t *testing.T) {
 	silent := f.call(f.Acme, reason(false, policy.ReasonOutOfContact))
 	silent.Tool, silent.Scopes, silent.Silence = "delete_segment", []string{"segments:delete"}, 720
 	wants(t, "silence", f.explain(t, silent), calllog.Confirmed, "can destroy things may go on for 5 minutes", "nothing for 12 minutes")
+	silent.ID, silent.Silence = secret.NewID("call"), 300 // 300.2 s, in whole seconds
+	wants(t, "just over the limit", f.explain(t, silent), calllog.Confirmed)
+	legacy := f.call(f.Acme, reason(false, policy.ReasonInsufficientScope, "signals:write"))
+	legacy.Tool, legacy.Proof, legacy.User, legacy.Grant = "route_signal", calls.ProofLegacy, "pilot", ""
+	wants(t, "legacy key", f.explain(t, legacy), calllog.Confirmed, "the legacy key did not carry", "moves to OAuth")
 }
 
 func TestExplain_SaysWhoTookItBackAndWhen(t *testing.T) {
@@ -115,6 +120,11 @@ func TestExplain_SaysWhoTookItBackAndWhen(t *testing.T) {
 	late := f.call(f.Acme)
 	late.Grant, late.Silence = revoked, 100
 	wants(t, "not heard yet", f.explain(t, late), calllog.Confirmed, "did not know yet", "100 seconds")
+	stream := late // decided before it was revoked, over long after
+	stream.ID, stream.Silence, stream.LatencyUS = secret.NewID("call"), 0, (10 * time.Minute).Microseconds()
+	f.Clock.Advance(5 * time.Minute)
+	stream.At = f.Clock.Now()
+	wants(t, "a stream that outlived it", f.explain(t, stream), calllog.Confirmed, "Allowed, because")
 	late.ID, late.Silence = secret.NewID("call"), 2
 	f.Clock.Advance(time.Minute)
 	late.At = f.Clock.Now()

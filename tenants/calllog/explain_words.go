@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/ostiary/ostiary/app/calls"
 	"github.com/ostiary/ostiary/app/policy"
 )
 
@@ -17,14 +18,14 @@ func (x *Explanation) describe(e evidence, again policy.Decision) {
 	revision := "revision " + number(c.Revision)
 	switch again.Reason {
 	case policy.ReasonAllowed:
-		x.Why = "Allowed, because the token carried what the call needs."
+		x.Why = "Allowed, because " + c.bearer() + " carried what the call needs."
 		if len(again.Required) > 0 {
 			x.Facts = append(x.Facts, x.needs(doc, again.Required))
 		} else {
 			x.Facts = append(x.Facts, upper(revision)+" asks for no permission for this.")
 		}
 	case policy.ReasonInsufficientScope:
-		x.Why = "Denied, because the token did not carry " + permissions(doc, again.Missing) + "."
+		x.Why = "Denied, because " + c.bearer() + " did not carry " + permissions(doc, again.Missing) + "."
 		x.Facts = append(x.Facts, x.needs(doc, again.Required))
 		x.Fix = x.whoGrants(e, again.Missing)
 	case policy.ReasonUnknownTool:
@@ -68,7 +69,15 @@ func (x *Explanation) needs(doc *policy.Document, required []string) string {
 	if len(x.Call.Scopes) > 0 {
 		carried = permissions(doc, x.Call.Scopes)
 	}
-	return upper(targetWords(x.Call)) + " needs " + permissions(doc, required) + "; the token carried " + carried + "."
+	return upper(targetWords(x.Call)) + " needs " + permissions(doc, required) + "; " + x.Call.bearer() + " carried " + carried + "."
+}
+
+// bearer is what the caller was known by.
+func (c Call) bearer() string {
+	if c.Proof == calls.ProofLegacy {
+		return "the legacy key"
+	}
+	return "the token"
 }
 
 // whoGrants says who can give what was missing.
@@ -78,6 +87,9 @@ func (x *Explanation) whoGrants(e evidence, missing []string) string {
 			return "No user can allow it: the permission " + s + " does not exist in revision " + number(x.Call.Revision) +
 				". An editor can map the tool to one that does, and publish."
 		}
+	}
+	if x.Call.Proof == calls.ProofLegacy {
+		return "Who runs the gate can give the key this permission. Better, the caller moves to OAuth, where the user can allow it."
 	}
 	if len(e.granted) > 0 && containsAll(e.granted, missing) {
 		return "Nothing: the user has allowed it since. The app's next token carries it."

@@ -22,7 +22,7 @@ func (l *Log) loadEvidence(ctx context.Context, sc scope.Scope, c Call) (evidenc
 		if e.inForce, err = l.loadRevision(ctx, sc, c, "p.revision = ?", c.Revision); err != nil {
 			return err
 		}
-		if e.then, err = l.loadRevision(ctx, sc, c, "p.published_at <= ?", c.At); err != nil {
+		if e.then, err = l.loadRevision(ctx, sc, c, "p.published_at <= ?", c.decidedAt()); err != nil {
 			return err
 		}
 		if e.now, err = l.loadRevision(ctx, sc, c, "true"); err != nil {
@@ -82,7 +82,7 @@ func (l *Log) loadStops(ctx context.Context, sc scope.Scope, c Call) ([]stop, er
 			Select("s.id, s.kind, s.value, s.reason, s.created_at, s.lifted_at, "+fmt.Sprintf(memberName, "s", "created_by")+
 				" as created_by, "+fmt.Sprintf(memberName, "s", "lifted_by")+" as lifted_by").
 			Where("s.tenant_id = ? and s.environment_id = ?", sc.TenantID, sc.EnvironmentID).
-			Where("s.created_at <= ? and (s.lifted_at is null or s.lifted_at >= ?)", c.At.Add(tolerance), c.At.Add(-tolerance)).
+			Where("s.created_at <= ? and (s.lifted_at is null or s.lifted_at >= ?)", c.At.Add(tolerance), c.decidedAt().Add(-tolerance)).
 			Where(`(s.kind = 'server' and s.resource_id = ?) or (s.kind = 'tool' and s.resource_id = ? and s.value = ?)
 				or (s.kind = 'host' and s.value = ?) or (s.kind = 'user' and s.value = ?)
 				or (s.kind = 'organization' and s.value = ? and s.value <> '')`,
