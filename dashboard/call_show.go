@@ -105,7 +105,9 @@ func moreCalls(env *tenants.Environment, c calllog.Call) []ui.Link {
 	link := func(label, name, value string) ui.Link {
 		return ui.Link{Label: label, URL: callsURL(env) + "?" + url.Values{name: {value}}.Encode()}
 	}
-	list := []ui.Link{link("Of this tool", "tool", c.Tool), link("Of this user", "user", c.User), link("Of this server", "server", c.ResourceID)}
+	list := []ui.Link{
+		link("Of this tool", "tool", c.Tool), link("Of this user", "user", c.User), link("Of this server", "server", c.ResourceID),
+	}
 	if c.Organization != "" {
 		list = append(list, link("Of this organization", "organization", c.Organization))
 	}

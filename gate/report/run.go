@@ -197,11 +197,12 @@ func (s *sending) leave() {
 }
 
 // say logs a trouble, and again only after a while.
-func (s *sending) say(what string, err error) {
+func (s *sending) say(trouble string, err error) {
 	now := s.o.Now()
-	if last, ok := s.said[what]; ok && now.Sub(last) < quietFor && now.After(last) {
+	if last, ok := s.said[trouble]; ok && now.Sub(last) < quietFor && now.After(last) {
 		return
 	}
-	s.said[what] = now
-	s.o.Logger.ErrorContext(context.Background(), what, "error", err, "waiting", s.queue.state().waiting)
+	s.said[trouble] = now
+	s.o.Logger.ErrorContext(context.Background(), "calls are not reported", "trouble", trouble, "error", err,
+		"waiting", s.queue.state().waiting)
 }

@@ -3,16 +3,18 @@ package report
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
+	"math"
 	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/ostiary/ostiary/app/calls"
+	"github.com/ostiary/ostiary/app/secret"
 )
 
 // delivery is a batch under way. Its body stays the same however often it is sent.
@@ -127,5 +129,6 @@ func pause(base time.Duration, failures int) time.Duration {
 			break
 		}
 	}
-	return wait/2 + rand.N(wait/2+1) //nolint:gosec // spreads, hides nothing
+	chance := time.Duration(binary.BigEndian.Uint16(secret.Bytes(2)))
+	return wait/2 + wait/2*chance/math.MaxUint16
 }

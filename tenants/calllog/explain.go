@@ -132,7 +132,8 @@ func (x *Explanation) explainRevoked(e evidence) {
 		}
 	}
 	if !found {
-		x.doubt(Unconfirmed, "Nothing that this call rested on is revoked or disabled here. It may have been disabled then and enabled since.")
+		x.doubt(Unconfirmed,
+			"Nothing that this call rested on is revoked or disabled here. It may have been disabled then and enabled since.")
 	}
 }
 
@@ -168,14 +169,16 @@ func (x *Explanation) explainPolicy(e evidence) {
 	reported := string(c.Reason)
 	switch {
 	case again.Reason != c.Reason:
-		x.doubt(Contradicted, "The resource side says "+quoted(reported)+"; decided again, revision "+number(c.Revision)+" says "+
-			quoted(string(again.Reason))+".")
+		x.doubt(Contradicted, "The resource side says "+quoted(reported)+"; decided again, revision "+number(c.Revision)+
+			" says "+quoted(string(again.Reason))+".")
 	case c.Shadowed && !shadow:
-		x.doubt(Contradicted, "The call was let through as in shadow mode, but revision "+number(c.Revision)+" is not in shadow mode.")
+		x.doubt(Contradicted, "The call was let through as in shadow mode, but revision "+number(c.Revision)+
+			" is not in shadow mode.")
 	case c.Allowed != (again.Allowed || shadow):
 		x.doubt(Contradicted, "The reason and the outcome that were reported do not fit together.")
 	case !again.Allowed && !sameScopes(again.Missing, c.Missing):
-		x.doubt(Contradicted, "The resource side reports other missing permissions than revision "+number(c.Revision)+" asks for.")
+		x.doubt(Contradicted, "The resource side reports other missing permissions than revision "+number(c.Revision)+
+			" asks for.")
 	}
 	x.missed(e)
 }
@@ -189,7 +192,8 @@ func (x *Explanation) missed(e evidence) {
 		switch {
 		case at.After(decided):
 		case at.Before(heard.Add(-tolerance)):
-			x.doubt(Contradicted, sentence+" That was before the call, and the resource side says it had heard from the issuer since.")
+			x.doubt(Contradicted, sentence+
+				" That was before the call, and the resource side says it had heard from the issuer since.")
 		default:
 			x.Facts = append(x.Facts, sentence+" The resource side had last heard from the issuer "+seconds(c.Silence)+
 				" before the call, so it did not know yet.")
@@ -207,7 +211,8 @@ func (x *Explanation) missed(e evidence) {
 func (x *Explanation) addRevisions(e evidence) {
 	c := x.Call
 	if e.inForce != nil {
-		x.Facts = append(x.Facts, "Revision "+number(c.Revision)+" was in force, published "+day(e.inForce.PublishedAt)+by(e.inForce.PublishedBy)+".")
+		x.Facts = append(x.Facts,
+			"Revision "+number(c.Revision)+" was in force, published "+day(e.inForce.PublishedAt)+by(e.inForce.PublishedBy)+".")
 		if e.inForce.PublishedAt.After(c.At.Add(tolerance)) {
 			x.doubt(Contradicted, "Revision "+number(c.Revision)+" was published only after the call.")
 		}

@@ -30,7 +30,8 @@ func (x *Explanation) describe(e evidence, again policy.Decision) {
 		x.Fix = x.whoGrants(e, again.Missing)
 	case policy.ReasonUnknownTool:
 		x.Why = "Denied, because " + revision + " does not know " + targetWords(c) + "."
-		x.Fix = "If the server offers it, an editor can add it, map it to a permission and publish. If not, the app asked for something that is not there."
+		x.Fix = "If the server offers it, an editor can add it, map it to a permission and publish. If not, the app asked for " +
+			"something that is not there."
 	case policy.ReasonUnmappedTool:
 		x.Why = "Denied, because no permission opens " + targetWords(c) + " in " + revision + "."
 		x.Fix = "An editor can map it to a permission and publish."
@@ -98,7 +99,8 @@ func (x *Explanation) whoGrants(e evidence, missing []string) string {
 	if who == "" {
 		who = "The user"
 	}
-	return who + " can allow it: the app is told what is missing and can ask for it, and what was allowed can be changed under Connected apps."
+	return who + " can allow it: the app is told what is missing and can ask for it, and what was allowed can be changed " +
+		"under Connected apps."
 }
 
 func silenceWords(doc *policy.Document, required []string, silence int) string {
@@ -131,8 +133,8 @@ func (end ending) sentence() string {
 }
 
 var stopWords = map[policy.StopKind]string{
-	policy.StopTool: "the tool", policy.StopHost: "the host", policy.StopUser: "the user", policy.StopOrganization: "the organization",
-	policy.StopServer: "the MCP server",
+	policy.StopTool: "the tool", policy.StopHost: "the host", policy.StopUser: "the user",
+	policy.StopOrganization: "the organization", policy.StopServer: "the MCP server",
 }
 
 func (s stop) sentence(c Call) string {
@@ -179,7 +181,9 @@ func permissions(doc *policy.Document, scopes []string) string {
 }
 
 func targetWords(c Call) string {
-	kind := map[policy.TargetKind]string{policy.TargetPrompt: "prompt", policy.TargetContent: "content", policy.TargetTool: "tool"}[c.Kind]
+	kind := map[policy.TargetKind]string{
+		policy.TargetPrompt: "prompt", policy.TargetContent: "content", policy.TargetTool: "tool",
+	}[c.Kind]
 	return "the " + orElse(kind, "request") + " " + Shown(c.Tool)
 }
 

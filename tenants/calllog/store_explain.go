@@ -38,7 +38,8 @@ func (l *Log) loadEvidence(ctx context.Context, sc scope.Scope, c Call) (evidenc
 }
 
 // memberName turns who did something into a name: members are named, what else acts is called by its kind.
-const memberName = `coalesce((select m.name from members m where m.tenant_id = %[1]s.tenant_id and m.id = %[1]s.%[2]s), %[1]s.%[2]s, '')`
+const memberName = `coalesce((select m.name from members m
+  where m.tenant_id = %[1]s.tenant_id and m.id = %[1]s.%[2]s), %[1]s.%[2]s, '')`
 
 // loadRevision returns the newest revision of the call's server that a condition allows, nil when there is none.
 func (l *Log) loadRevision(ctx context.Context, sc scope.Scope, c Call, condition string, args ...any) (*published, error) {
@@ -93,8 +94,8 @@ func (l *Log) loadStops(ctx context.Context, sc scope.Scope, c Call) ([]stop, er
 }
 
 const selectEndings = `select 'grant' as kind, g.revoked_at as at, coalesce(g.revoked_reason, '') as reason, g.scopes,
-  coalesce((select case when a.actor_kind = 'member' then coalesce(m.name, a.actor_id) when a.actor_kind = 'user' then 'the user'
-      when a.actor_kind = 'client' then 'the app' else '' end
+  coalesce((select case when a.actor_kind = 'member' then coalesce(m.name, a.actor_id)
+      when a.actor_kind = 'user' then 'the user' when a.actor_kind = 'client' then 'the app' else '' end
     from audit_events a left join members m on m.tenant_id = a.tenant_id and m.id = a.actor_id
     where a.tenant_id = g.tenant_id and a.at between g.revoked_at - interval '5 seconds' and g.revoked_at + interval '5 seconds'
       and a.action = 'grant.revoked' and a.target_id = g.id limit 1), '') as by
