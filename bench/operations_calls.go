@@ -14,7 +14,9 @@ import (
 const callsPerReport = 200
 
 // unlimited is for what has nothing to be compared with.
-func (b *bench) unlimited() (product, limit string, err error) { return b.stand.server.product, "", nil }
+func (b *bench) unlimited() (product, limit string, err error) {
+	return b.stand.server.product, "", nil
+}
 
 // beginCalls reports calls as a gate does, new ones each time.
 func beginCalls(b *bench, _ *side, w *worker) (step, error) {

@@ -21,7 +21,8 @@ import (
 
 // showCall shows one call, and why it was allowed or denied.
 func (d *Dashboard) showCall(c echo.Context) error {
-	env := visitOf(c).env
+	v := visitOf(c)
+	env := v.env
 	x, err := d.calls.Explain(c.Request().Context(), c.Param("call"))
 	if err != nil {
 		return err
@@ -33,7 +34,26 @@ func (d *Dashboard) showCall(c echo.Context) error {
 		Title: title, Badge: ui.Badge(decisionWords(x.Decision)), Lead: "One call, decided again from the policy that was in force.",
 		Why: x.Why, Reasons: x.Facts, Denied: x.Decision != calllog.Allowed, Fix: x.Fix, Standing: standingNotice(x), Doubts: x.Doubts,
 		Arguments: argumentFacts(x.Call), Facts: d.callFacts(env, x.Call), More: moreCalls(env, x.Call),
+		Act: stopAction(v, x),
 	}))
+}
+
+// stopAction leads to the stop that denied a call, or to where one like it would be stopped.
+func stopAction(v *visit, x calllog.Explanation) ui.Action {
+	c := x.Call
+	switch {
+	case x.StopID != "":
+		return ui.Action{Label: "See the stop", URL: stopsURL(v.env), Icon: ui.IconStop}
+	case !tenants.CanEdit(v.member.Role):
+		return ui.Action{}
+	}
+	query := url.Values{fieldKind: {string(policy.StopServer)}, fieldServer: {c.ResourceID}}
+	label := "Stop this server"
+	if c.Kind == policy.TargetTool {
+		label = "Stop this tool"
+		query = url.Values{fieldKind: {string(policy.StopTool)}, fieldServer: {c.ResourceID}, fieldValue: {c.Tool}}
+	}
+	return ui.Action{Label: label, URL: stopsURL(v.env) + "/new?" + query.Encode(), Icon: ui.IconStop}
 }
 
 func callTitle(c calllog.Call) string {

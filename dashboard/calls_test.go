@@ -111,6 +111,11 @@ func TestCall_SaysWhyAndShowsAuditedArgumentsOnly(t *testing.T) {
 	if p.has("main script") || strings.Contains(p.text, "\u202e") {
 		t.Error("an argument is more than text")
 	}
+	if p.has(`a[href*="/stops/new"]`) {
+		t.Error("a viewer is led to a form they may not send")
+	}
+	stop := s.signedIn(t, s.Acme, tenants.RoleEditor).get(callList + "/" + r.ID).Find(`main a[href*="/stops/new"]`)
+	s.signedIn(t, s.Acme, tenants.RoleEditor).get(stop.AttrOr("href", "")).want(http.StatusOK).wantText("Stop")
 	more := p.Find(`main a[href*="?user="]`).AttrOr("href", "")
 	b.get(more).want(http.StatusOK).wantText("route_signal")
 	b.get(callList+"/"+forged.ID).want(http.StatusOK).wantText("The record does not fit.", "“insufficient_scope”", "What does not fit")

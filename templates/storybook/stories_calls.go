@@ -112,7 +112,7 @@ func callStories() []Story {
 	doubted := callView()
 	doubted.Title, doubted.Badge = longWord+" was allowed", ui.Badge{Tone: ui.ToneSuccess, Text: "Allowed"}
 	doubted.Why, doubted.Fix, doubted.Denied = "Allowed, says the resource side.", "", false
-	doubted.Act = ui.Action{Label: "Stop this tool", URL: Prefix + "call"}
+	doubted.Act = ui.Action{Label: "Stop this tool", URL: Prefix + "call", Icon: ui.IconStop}
 	doubted.Standing = &ui.Notice{
 		Tone: ui.ToneWarn, What: "The record does not fit.",
 		Then: "An old gate or SDK, a clock that is wrong, or somebody who reports what did not happen.",

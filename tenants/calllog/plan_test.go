@@ -2,7 +2,7 @@ package calllog_test
 
 import (
 	"context"
-	"slices"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -114,18 +114,24 @@ func TestList_ReadsOnePageOfAnIndex(t *testing.T) {
 	}
 }
 
+// explain returns the plan that is made once for all values, as the product's connections make it.
 func explain(t *testing.T, w *tenanttest.World, q pgx.TraceQueryStartData) string {
 	t.Helper()
-	args := slices.DeleteFunc(slices.Clone(q.Args), func(arg any) bool {
-		switch arg.(type) {
+	var literals []string
+	for _, arg := range q.Args {
+		switch v := arg.(type) {
 		case pgx.QueryResultFormats, pgx.QueryResultFormatsByOID, pgx.QueryExecMode: // options, which come first
-			return true
+		case time.Time:
+			literals = append(literals, "'"+v.Format(time.RFC3339Nano)+"'")
+		default:
+			literals = append(literals, fmt.Sprintf("'%v'", v))
 		}
-		return false
-	})
+	}
 	var plan strings.Builder
 	err := w.DB.Pipe(w.Acme.Context(), func(b *pgx.Batch) {
-		b.Queue("explain "+q.SQL, args...).Query(func(rows pgx.Rows) error {
+		b.Queue("prepare calls_plan as " + q.SQL)
+		b.Queue(`select set_config('plan_cache_mode', 'force_generic_plan', true)`)
+		b.Queue("explain execute calls_plan (" + strings.Join(literals, ", ") + ")").Query(func(rows pgx.Rows) error {
 			for rows.Next() {
 				var line string
 				if err := rows.Scan(&line); err != nil {
@@ -135,9 +141,13 @@ func explain(t *testing.T, w *tenanttest.World, q pgx.TraceQueryStartData) strin
 			}
 			return rows.Err()
 		})
+		b.Queue("deallocate calls_plan")
 	})
 	if err != nil {
 		t.Fatalf("explain %s: %v", q.SQL, err)
+	}
+	if !strings.Contains(plan.String(), "$1") {
+		t.Fatalf("the plan is for these values only:\n%s", plan.String())
 	}
 	return plan.String()
 }
