@@ -129,6 +129,6 @@ func pause(base time.Duration, failures int) time.Duration {
 			break
 		}
 	}
-	chance := time.Duration(binary.BigEndian.Uint16(secret.Bytes(2)))
-	return wait/2 + wait/2*chance/math.MaxUint16
+	chance := float64(binary.BigEndian.Uint16(secret.Bytes(2))) / math.MaxUint16
+	return wait/2 + time.Duration(float64(wait/2)*chance)
 }
