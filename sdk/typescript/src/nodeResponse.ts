@@ -1,5 +1,6 @@
 import { STATUS_CODES, type OutgoingHttpHeader, type OutgoingHttpHeaders, type ServerResponse } from "node:http";
 
+import type { Answer } from "./answer.js";
 import { serverFailed } from "./denial.js";
 import { EventFilter } from "./events.js";
 import { answerHeaders, isEventStream, type Passage } from "./guard.js";
@@ -136,11 +137,10 @@ class NodeResponse {
         }
         return false; // nobody is to wait in a loop for more to write
       case "collect":
-        this.#collect(chunk);
         if (done !== undefined) {
           process.nextTick(done);
         }
-        return true;
+        return this.#collect(chunk);
       case "events": {
         const out = this.#filtered(() => this.#events?.feed(chunk));
         if (out === undefined || out.byteLength === 0) {
@@ -154,17 +154,33 @@ class NodeResponse {
     }
   }
 
-  /** Keeps a JSON answer for the filter. One that cannot be filtered is read to its end and dropped. */
-  #collect(chunk: Uint8Array): void {
+  /** Keeps a JSON answer for the filter. One that cannot be filtered is not waited for. */
+  #collect(chunk: Uint8Array): boolean {
     this.#size += chunk.byteLength;
-    if (this.#size > maxListResponse) {
-      this.#failure ??= new Error("the list is too large to filter");
+    if (this.#failure === undefined && this.#size <= maxListResponse) {
+      this.#collected.push(Buffer.from(chunk)); // a copy: the writer may use its buffer again
+      return true;
     }
-    if (this.#failure !== undefined) {
-      this.#collected = [];
-      return;
-    }
-    this.#collected.push(Buffer.from(chunk)); // a copy: the writer may use its buffer again
+    this.#withhold(this.#failure ?? new Error("the list is too large to filter"));
+    return false;
+  }
+
+  /** Rather no list than one nobody could check. */
+  #withhold(e: unknown): void {
+    this.#passage.withheld(e);
+    this.#collected = [];
+    const answer = serverFailed(this.#passage.id, "The MCP server's list could not be read");
+    this.#res.removeHeader("Content-Encoding");
+    this.#answer(answer);
+  }
+
+  /** Answers in place of whoever writes, who notices it by the end of the response. */
+  #answer(answer: Answer): void {
+    this.#mode = "over";
+    setHeaders(this.#res, answer.headers);
+    this.#writeHead(answer.status, STATUS_CODES[answer.status]);
+    this.#write(Buffer.from(answer.body ?? ""));
+    this.#end();
   }
 
   #takeEnd(chunk: Uint8Array | undefined, done?: () => void): void {
@@ -197,28 +213,24 @@ class NodeResponse {
   }
 
   #finishCollected(done?: () => void): void {
-    const res = this.#res;
-    this.#mode = "pass";
+    if (this.#failure !== undefined) {
+      this.#withhold(this.#failure);
+      return;
+    }
     const whole = Buffer.concat(this.#collected);
+    const { keeps } = this.#passage;
+    let out = whole;
     try {
-      if (this.#failure !== undefined) {
-        throw this.#failure;
-      }
-      const { keeps } = this.#passage;
       const isEmpty = whole.toString("latin1").trim() === "";
-      const out = isEmpty || keeps === undefined ? whole : Buffer.from(filterBytes(whole, keeps));
-      this.#writeHead(res.statusCode);
-      if (out.byteLength > 0) {
-        this.#write(out);
-      }
+      out = isEmpty || keeps === undefined ? whole : Buffer.from(filterBytes(whole, keeps));
     } catch (e) {
-      // Rather no list than one nobody could check.
-      this.#passage.withheld(e);
-      const answer = serverFailed(this.#passage.id, "The MCP server's list could not be read");
-      res.removeHeader("Content-Encoding");
-      setHeaders(res, answer.headers);
-      this.#writeHead(answer.status, STATUS_CODES[answer.status]);
-      this.#write(Buffer.from(answer.body ?? ""));
+      this.#withhold(e);
+      return;
+    }
+    this.#mode = "pass";
+    this.#writeHead(this.#res.statusCode);
+    if (out.byteLength > 0) {
+      this.#write(out);
     }
     this.#end(done);
   }
@@ -244,18 +256,16 @@ class NodeResponse {
     if (this.#mode === "over" || res.writableEnded || (this.#began && this.#mode !== "collect" && !this.#isStream)) {
       return;
     }
-    const hasHead = res.headersSent;
-    this.#mode = "over";
-    if (!hasHead) {
-      this.#began = true;
-      res.getHeaderNames().forEach((name) => { res.removeHeader(name); });
-      const answer = this.#passage.endedAnswer();
-      setHeaders(res, answer.headers);
-      this.#passage.report(answer.status);
-      this.#writeHead(answer.status, STATUS_CODES[answer.status]);
-      this.#write(Buffer.from(answer.body ?? ""));
+    if (res.headersSent) {
+      this.#mode = "over";
+      this.#end();
+      return;
     }
-    this.#end();
+    this.#began = true;
+    res.getHeaderNames().forEach((name) => { res.removeHeader(name); });
+    const answer = this.#passage.endedAnswer();
+    this.#passage.report(answer.status);
+    this.#answer(answer);
   }
 }
 

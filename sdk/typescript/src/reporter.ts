@@ -25,18 +25,25 @@ interface Where {
   readonly life: AbortSignal;
 }
 
+/** A report on its way. It is sent again exactly as it was, so that a lost answer doubles neither calls nor losses. */
+interface Batch {
+  readonly body: string;
+  readonly records: number;
+  readonly dropped: number;
+}
+
 /**
- * Collects records and delivers them in batches. What cannot be delivered in time is dropped, oldest first, and
- * counted.
+ * Collects records and delivers them in batches. What cannot be delivered in time is dropped, oldest first, and counted.
  */
 export class Reporter {
   readonly #where: Where;
   readonly #authorization: string;
-  #waiting: string[] = [];
+  readonly #waiting: string[] = [];
+  readonly #closing = new AbortController();
+  #batch: Batch | undefined;
   #dropped = 0;
   #running: Promise<void> | undefined;
-  #wake = new AbortController();
-  #closing = false;
+  #full = new AbortController();
   #failures = 0;
 
   constructor(options: ReportOptions, where: Where) {
@@ -50,20 +57,19 @@ export class Reporter {
   /** Takes a record; it is delivered within about a second. */
   add(record: CallRecord): void {
     this.#waiting.push(JSON.stringify(record));
-    if (this.#waiting.length > maxBuffered) {
+    if (this.#waiting.length + (this.#batch?.records ?? 0) > maxBuffered) {
       this.#waiting.shift();
       this.#dropped++;
     }
     if (this.#waiting.length >= flushAt) {
-      this.#wake.abort();
+      this.#full.abort();
     }
     this.#running ??= this.#run();
   }
 
   /** Delivers what is there, within a few seconds. */
   async close(): Promise<void> {
-    this.#closing = true;
-    this.#wake.abort();
+    this.#closing.abort();
     const enough = new AbortController();
     await Promise.race([this.#running, pause(closeTimeout, enough.signal)]);
     enough.abort();
@@ -72,46 +78,45 @@ export class Reporter {
   /** Delivers until nothing is left. Never rejects. */
   async #run(): Promise<void> {
     const { life, log } = this.#where;
-    while (this.#waiting.length > 0 && !life.aborted) {
-      if (!this.#closing && this.#waiting.length < flushAt) {
-        await pause(flushEvery, this.#wake.signal);
+    while ((this.#waiting.length > 0 || this.#batch !== undefined) && !life.aborted) {
+      if (this.#batch === undefined) {
+        await pause(flushEvery, this.#full.signal, this.#closing.signal);
+        this.#full = new AbortController();
+        this.#batch = this.#nextBatch();
       }
-      this.#wake = new AbortController();
-      const batch = this.#nextBatch();
-      let wait = await this.#deliver(batch).catch((e: unknown) => {
+      const wait = await this.#deliver(this.#batch).catch((e: unknown) => {
         if (this.#failures === 0) {
           log.warn("records of calls cannot be delivered", { error: reasonOf(e) });
         }
         return Math.min(1_000 * 2 ** this.#failures, 30_000);
       });
-      this.#failures = wait === 0 ? 0 : this.#failures + 1;
-      if (wait > 0) {
-        this.#putBack(batch);
-        if (this.#closing) {
-          wait = Math.min(wait, 1_000);
-        }
-        await pause(wait * (0.5 + Math.random() / 2), life);
+      if (wait === 0) {
+        this.#failures = 0;
+        this.#batch = undefined;
+        continue;
       }
+      this.#failures++;
+      await (this.#closing.signal.aborted
+        ? pause(Math.min(wait, 500), life)
+        : pause(wait * (0.5 + Math.random() / 2), life, this.#closing.signal));
     }
     this.#running = undefined;
   }
 
   /** Posts a batch. Returns how long to wait before trying it again; 0 when it is delivered, or never will be. */
-  async #deliver(batch: readonly string[]): Promise<number> {
+  async #deliver(batch: Batch): Promise<number> {
     const { fetcher, issuer, resourceId, life, log } = this.#where;
-    const dropped = this.#dropped;
-    const body = `{"calls":[${batch.join(",")}]${dropped > 0 ? `,"dropped":${dropped}` : ""}}`;
     const headers = { Authorization: this.#authorization, "Content-Type": "application/json" };
     const address = `${issuer}/resources/${encodeURIComponent(resourceId)}/calls`;
-    const answer = await within(postTimeout, life, (signal) => fetcher.post(address, headers, body, signal));
+    const answer = await within(postTimeout, life, (signal) => fetcher.post(address, headers, batch.body, signal));
     await answer.body?.cancel();
     if (answer.status === 200) {
-      this.#dropped -= dropped;
       return 0;
     }
     if (answer.status === 400 || answer.status === 413) {
-      log.error("the issuer refuses records of calls, they are dropped", { status: answer.status, records: batch.length });
-      this.#dropped += batch.length;
+      const facts = { status: answer.status, records: batch.records };
+      log.error("the issuer refuses records of calls, they are dropped", facts);
+      this.#dropped += batch.records + batch.dropped;
       return 0;
     }
     const seconds = Number(answer.headers.get("Retry-After") ?? 0);
@@ -121,7 +126,7 @@ export class Reporter {
     throw new Error(`answered ${answer.status}`);
   }
 
-  #nextBatch(): string[] {
+  #nextBatch(): Batch {
     let bytes = 0;
     let count = 0;
     for (const record of this.#waiting) {
@@ -131,15 +136,9 @@ export class Reporter {
       }
       count++;
     }
-    return this.#waiting.splice(0, count);
-  }
-
-  #putBack(batch: readonly string[]): void {
-    this.#waiting.unshift(...batch);
-    const beyond = this.#waiting.length - maxBuffered;
-    if (beyond > 0) {
-      this.#waiting.splice(0, beyond);
-      this.#dropped += beyond;
-    }
+    const dropped = this.#dropped;
+    this.#dropped = 0;
+    const calls = this.#waiting.splice(0, count).join(",");
+    return { body: `{"calls":[${calls}]${dropped > 0 ? `,"dropped":${dropped}` : ""}}`, records: count, dropped };
   }
 }

@@ -158,6 +158,35 @@ describe("reports", () => {
     await is.close();
   });
 
+  test("whose answer was lost are sent again exactly as they were", async () => {
+    const is = await TestIssuer.start();
+    const ostiary = new Ostiary({ issuer: is.url, resourceId, logger: new MemoryLog(), report: { credential } });
+    await ostiary.ready();
+    const bodies: string[] = [];
+    is.override = (req, res) => {
+      if (req.method !== "POST") {
+        return false;
+      }
+      const chunks: Buffer[] = [];
+      req.on("data", (chunk: Buffer) => chunks.push(chunk)).on("end", () => {
+        bodies.push(Buffer.concat(chunks).toString());
+        if (bodies.length === 1) {
+          res.destroy();
+        } else {
+          res.end("{}");
+        }
+      });
+      return true;
+    };
+    ostiary.record(() => ({ tool: "first" }) as CallRecord);
+    await eventually("it was sent", () => bodies.length === 1);
+    ostiary.record(() => ({ tool: "second" }) as CallRecord);
+    await ostiary.close();
+    const [first, second] = ["first", "second"].map((tool) => JSON.stringify({ calls: [{ tool }] }));
+    assert.deepEqual(bodies, [first, first, second]);
+    await is.close();
+  });
+
   test("beyond what is held drop the oldest and say how many", async () => {
     const is = await TestIssuer.start();
     const ostiary = new Ostiary({ issuer: is.url, resourceId, logger: new MemoryLog(), report: { credential } });

@@ -5,7 +5,7 @@ import { EventFilter } from "../src/events.js";
 import { filterText } from "../src/listFilter.js";
 import type { Target } from "../src/policy/judge.js";
 import { testDocument } from "./issuer.js";
-import { callBody, errorOf, frameworks, listBody, World } from "./world.js";
+import { callBody, errorOf, eventually, frameworks, listBody, World } from "./world.js";
 
 const keeps = (target: Target): boolean => target.name === "read_data";
 
@@ -155,6 +155,32 @@ for (const framework of frameworks) {
       assert.equal((await w.call("POST", "/mcp", { token: await w.token("data:read"), body: listBody })).status, 202);
       w.reply = () => ({ status: 404, body: "no tools" });
       assert.equal((await w.call("POST", "/mcp", { token: await w.token("data:read"), body: listBody })).status, 404);
+    });
+
+    test("without end are not collected, and their writer is not left writing", async (t) => {
+      const w = await World.start(t, framework);
+      let stopped = 0;
+      w.reply = () => ({
+        headers: { "Content-Type": "application/json" },
+        stream: async function* (ended) {
+          try {
+            yield '{"jsonrpc":"2.0","id":1,"result":{"tools":[';
+            for (const piece = '{"name":"read_data"},'.repeat(5_000); !ended.aborted; ) {
+              yield piece;
+              await new Promise((resolve) => setImmediate(resolve));
+            }
+          } finally {
+            stopped++;
+          }
+        },
+      });
+      const token = await w.token("data:read");
+      const a = await w.call("POST", "/mcp", { token, body: listBody });
+      assert.equal(a.status, 502);
+      assert.equal(errorOf(a).code, -32012);
+      await eventually("it has stopped", () => stopped === 1);
+      w.reply = () => ({ body: "{}" });
+      assert.equal((await w.tool(token, "read_data")).status, 200);
     });
 
     test("are filtered in batches", async (t) => {
