@@ -99,6 +99,24 @@ const sorted = took.slice(10_000).sort((a, b) => a - b);
 const at = (share: number): string => ((sorted[Math.floor(sorted.length * share)] ?? 0) * 1000).toFixed(1);
 console.log(`decision alone, warm token: p50 ${at(0.5)} µs, p99 ${at(0.99)} µs`);
 
+// Memory: a million decisions about ten thousand callers, more than are remembered at once.
+const tokens = await Promise.all(Array.from({ length: 10_000 }, (_, i) => issuer.token("data:read", { sub: `usr_${i}` })));
+const collect = (globalThis as { gc?: () => void }).gc ?? ((): void => undefined);
+const heap = (): string => {
+  collect();
+  return (process.memoryUsage().heapUsed / 2 ** 20).toFixed(1);
+};
+const marks: string[] = [];
+const million = Number(process.env["DECISIONS"] ?? 1_000_000);
+for (let i = 0; i < million; i++) {
+  if (i % Math.ceil(million / 4) === 0 && i > 0) {
+    marks.push(heap());
+  }
+  const authorization = `Bearer ${tokens[i % tokens.length] ?? ""}`;
+  await guard.decide({ ...incoming, values: (name) => (name === "authorization" ? [authorization] : incoming.values(name)) });
+}
+console.log(`heap over ${million} decisions, by quarters: ${[...marks, heap()].join(", ")} MiB`);
+
 agent.destroy();
 await ostiary.close();
 await issuer.close();

@@ -2,7 +2,7 @@
 // stops.
 import assert from "node:assert/strict";
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -13,12 +13,29 @@ import { after, before, test } from "node:test";
 import express from "express";
 
 import { ostiaryExpress } from "../src/express.js";
-import { currentGrant, Ostiary } from "../src/index.js";
+import { currentGrant, Ostiary, ostiaryFetch } from "../src/index.js";
 import { Browser, connect, type Connection, type Page } from "./browser.js";
 import { callBody, eventually, listBody } from "./world.js";
 
 const repository = new URL("../../../../", import.meta.url).pathname;
 const folder = mkdtempSync(join(tmpdir(), "ostiary-sdk-"));
+
+/** Another tenant, with a server that reports. JSON is YAML too. */
+const neighbour = {
+  tenant: { slug: "sdk", name: "SDK" }, members: [],
+  environments: [{
+    slug: "sdk-live", name: "Live", kind: "development", branding: { product_name: "SDK" },
+    organizations: [{ slug: "northwind", name: "Northwind" }],
+    users: [{
+      email: "ann@northwind.example", email_verified: true, name: "Ann", organization: "northwind", password: "correct horse battery staple",
+    }],
+    resources: [{
+      identifier: "https://sdk.acme.example/mcp", name: "SDK", credentials: [{ name: "main" }],
+      scopes: [{ name: "data:read", risk: "read", baseline: true, title: "Query" }],
+      tools: [{ name: "run_query", wording: "Run", scopes: ["data:read"], audited: ["dataset"] }],
+    }],
+  }],
+};
 
 interface Dev {
   dashboard_url: string;
@@ -34,6 +51,7 @@ let ostiary: Ostiary;
 let server: Server;
 let url: string;
 let stops: Page;
+let said = ""; // by the issuer, on standard error
 const admin = new Browser();
 
 before(async () => {
@@ -78,15 +96,19 @@ after(async () => {
 
 /** Starts an Ostiary of its own; the first line it prints says where everything is. */
 async function startDev(binary: string): Promise<Dev> {
-  const arguments_ = ["dev", "--json", "--port", "0", "--mcp-port", "0", "--data-dir", join(folder, "data")];
-  issuer = spawn(binary, arguments_, { stdio: ["ignore", "pipe", "pipe"] });
-  let errors = "";
-  issuer.stderr?.on("data", (chunk: Buffer) => { errors += chunk.toString(); });
+  const data = join(folder, "data");
+  mkdirSync(data, { mode: 0o711 }); // as root Postgres runs as somebody else, who must be able to pass
+  chmodSync(folder, 0o711);
+  const tenant = join(folder, "tenant.json");
+  writeFileSync(tenant, JSON.stringify(neighbour));
+  const options = ["dev", "--json", "--port", "0", "--mcp-port", "0", "--data-dir", data, "--apply", tenant];
+  issuer = spawn(binary, options, { stdio: ["ignore", "pipe", "pipe"] });
+  issuer.stderr?.on("data", (chunk: Buffer) => { said += chunk.toString(); });
   assert.ok(issuer.stdout);
   for await (const line of createInterface({ input: issuer.stdout })) {
     return JSON.parse(line) as Dev;
   }
-  throw new Error(`ostiary dev did not start:\n${errors}`);
+  throw new Error(`ostiary dev did not start:\n${said}`);
 }
 
 function allow(...scopes: string[]): Promise<Connection> {
@@ -166,4 +188,33 @@ test("what an administrator stops is stopped within seconds, and works again onc
   const lift = /action="([^"]*\/stops\/stp_[^"]*\/lift)"/.exec(list.text)?.[1] ?? "";
   await admin.open(new URL(lift, list.url).href, new URLSearchParams());
   await within5s("it works again", async () => !(await post(token, callBody(1, "run_query"))).text.includes("-32013"));
+});
+
+test("calls are reported, and kept; tokens of another tenant are nobody's", async () => {
+  const [, id = "", secret = ""] = /Credential of .*: (rcr_\S+), .*: (ors_\S+)/.exec(said) ?? [];
+  const [resourceId = ""] = /res_[A-Z2-7]{26}/.exec(said) ?? [];
+  const receipts: string[] = [];
+  const reporting = new Ostiary({
+    issuer: dev.issuer.replace("acme-dev", "sdk-live"), resourceId, report: { credential: { id, secret } },
+    fetch: async (address, init) => {
+      const answer = await fetch(address, init);
+      if (init?.method === "POST") {
+        receipts.push(`${answer.status} ${await answer.clone().text()}`);
+      }
+      return answer;
+    },
+  });
+  const handle = ostiaryFetch(() => Response.json({ jsonrpc: "2.0", id: 1, result: {} }), reporting);
+  const ask = async (token: string, body: string): Promise<number> => {
+    const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
+    return (await handle(new Request("https://sdk.acme.example/mcp", { method: "POST", headers, body }))).status;
+  };
+  const { issuer: where } = reporting.settings;
+  const [{ email, password } = { email: "", password: "" }] = neighbour.environments[0]?.users ?? [];
+  const ann = await connect({ issuer: where, resource: "https://sdk.acme.example/mcp", email, password, scopes: ["data:read"] });
+  assert.equal(await ask(ann.token, callBody(1, "run_query", { dataset: "accounts", secret: "x" })), 200);
+  assert.equal(await ask(ann.token, callBody(2, "never_mapped")), 200);
+  assert.equal(await ask((await allow("data:read")).token, callBody(3, "run_query")), 401);
+  await reporting.close();
+  assert.deepEqual(receipts.map((r) => r.trim()), ['200 {"accepted":2}']);
 });
