@@ -105,6 +105,7 @@ sdk-python: vectors ## Lint, type-check and test the Python SDK
 .PHONY: sdk-typescript
 sdk-typescript: vectors ## Build, lint and test the TypeScript SDK
 	@sdk/typescript/setup.sh
+	cd sdk/typescript && ./node.sh node_modules/prettier/bin/prettier.cjs --log-level warn --check src test bench
 	cd sdk/typescript && ./node.sh node_modules/eslint/bin/eslint.js --max-warnings 0 .
 	cd sdk/typescript && rm -rf build && ./node.sh node_modules/typescript/bin/tsc -p tsconfig.test.json
 	cd sdk/typescript && OSTIARY_VECTORS=$(CURDIR)/dist/vectors ./node.sh --test --test-reporter=spec build/test/*.test.js

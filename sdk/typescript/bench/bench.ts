@@ -12,10 +12,16 @@ import { Ostiary, ostiaryFetch } from "../src/index.js";
 import { resourceId, TestIssuer } from "../test/issuer.js";
 
 const body = JSON.stringify({
-  jsonrpc: "2.0", id: 7, method: "tools/call",
+  jsonrpc: "2.0",
+  id: 7,
+  method: "tools/call",
   params: { name: "read_data", arguments: { dataset: "accounts", limit: 50 }, _meta: { progressToken: 7 } },
 });
-const answer = JSON.stringify({ jsonrpc: "2.0", id: 7, result: { content: [{ type: "text", text: "x".repeat(500) }] } });
+const answer = JSON.stringify({
+  jsonrpc: "2.0",
+  id: 7,
+  result: { content: [{ type: "text", text: "x".repeat(500) }] },
+});
 const json = { "Content-Type": "application/json" };
 const calls = Number(process.env["CALLS"] ?? 4_000);
 const rounds = 5;
@@ -25,7 +31,11 @@ const ostiary = new Ostiary({ issuer: issuer.url, resourceId });
 await ostiary.ready();
 const token = await issuer.token("data:read data:list data:write");
 const headers = {
-  ...json, Authorization: `Bearer ${token}`, "Mcp-Method": "tools/call", "Mcp-Name": "read_data", "Content-Length": Buffer.byteLength(body),
+  ...json,
+  Authorization: `Bearer ${token}`,
+  "Mcp-Method": "tools/call",
+  "Mcp-Name": "read_data",
+  "Content-Length": Buffer.byteLength(body),
 };
 const agent = new Agent({ keepAlive: true, maxSockets: 8 });
 
@@ -62,13 +72,18 @@ function withHono(protect: boolean): Server {
 const pairs: [string, () => Server, () => Server][] = [
   ["express", () => createServer(withExpress(false)), () => createServer(withExpress(true))],
   ["hono", () => withHono(false), () => withHono(true)],
-  ["fetch", () => createAdaptorServer({ fetch: fetchHandler }) as Server, () => createAdaptorServer({ fetch: ostiaryFetch(fetchHandler, ostiary) }) as Server],
+  [
+    "fetch",
+    () => createAdaptorServer({ fetch: fetchHandler }) as Server,
+    () => createAdaptorServer({ fetch: ostiaryFetch(fetchHandler, ostiary) }) as Server,
+  ],
 ];
 
 console.log("framework   bare req/s   protected req/s   ratio   cost per call");
 for (const [name, bare, guarded] of pairs) {
   const best = { bare: 0, guarded: 0 };
-  for (let round = 0; round < rounds; round++) { // in turn, so that both see the same machine
+  for (let round = 0; round < rounds; round++) {
+    // in turn, so that both see the same machine
     best.bare = Math.max(best.bare, await throughput(bare()));
     best.guarded = Math.max(best.guarded, await throughput(guarded()));
   }
@@ -83,7 +98,12 @@ const { Guard } = await import("../src/guard.js");
 const guard = new Guard(ostiary);
 const raw = Buffer.from(body);
 const incoming = {
-  method: "POST", host: "mcp.acme.example", path: "/mcp", query: "", hasBody: true, read: () => Promise.resolve(raw),
+  method: "POST",
+  host: "mcp.acme.example",
+  path: "/mcp",
+  query: "",
+  hasBody: true,
+  read: () => Promise.resolve(raw),
   values: (name: string): string[] => {
     const value = Object.entries(headers).find(([n]) => n.toLowerCase() === name)?.[1];
     return value === undefined ? [] : [String(value)];
@@ -100,7 +120,9 @@ const at = (share: number): string => ((sorted[Math.floor(sorted.length * share)
 console.log(`decision alone, warm token: p50 ${at(0.5)} µs, p99 ${at(0.99)} µs`);
 
 // Memory: a million decisions about ten thousand callers, more than are remembered at once.
-const tokens = await Promise.all(Array.from({ length: 10_000 }, (_, i) => issuer.token("data:read", { sub: `usr_${i}` })));
+const tokens = await Promise.all(
+  Array.from({ length: 10_000 }, (_, i) => issuer.token("data:read", { sub: `usr_${i}` })),
+);
 const collect = (globalThis as { gc?: () => void }).gc ?? ((): void => undefined);
 const heap = (): string => {
   collect();
@@ -113,7 +135,10 @@ for (let i = 0; i < million; i++) {
     marks.push(heap());
   }
   const authorization = `Bearer ${tokens[i % tokens.length] ?? ""}`;
-  await guard.decide({ ...incoming, values: (name) => (name === "authorization" ? [authorization] : incoming.values(name)) });
+  await guard.decide({
+    ...incoming,
+    values: (name) => (name === "authorization" ? [authorization] : incoming.values(name)),
+  });
 }
 console.log(`heap over ${million} decisions, by quarters: ${[...marks, heap()].join(", ")} MiB`);
 
@@ -125,15 +150,16 @@ await issuer.close();
 async function throughput(server: Server): Promise<number> {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
-  const one = (): Promise<void> => new Promise((resolve, reject) => {
-    const req = request({ port, host: "127.0.0.1", path: "/mcp", method: "POST", agent, headers }, (res) => {
-      if (res.statusCode !== 200) {
-        reject(new Error(`answered ${res.statusCode ?? 0}`));
-      }
-      res.resume().on("end", resolve);
+  const one = (): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const req = request({ port, host: "127.0.0.1", path: "/mcp", method: "POST", agent, headers }, (res) => {
+        if (res.statusCode !== 200) {
+          reject(new Error(`answered ${res.statusCode ?? 0}`));
+        }
+        res.resume().on("end", resolve);
+      });
+      req.on("error", reject).end(body);
     });
-    req.on("error", reject).end(body);
-  });
   const worker = async (n: number): Promise<void> => {
     for (let i = 0; i < n; i++) {
       await one();

@@ -67,7 +67,12 @@ export function textAnswer(status: number, body: string, headers: Record<string,
 }
 
 /** An answer about the token, in the form of RFC 6750. */
-export function oauthAnswer(status: number, error: string, description: string, headers: Record<string, string> = {}): Answer {
+export function oauthAnswer(
+  status: number,
+  error: string,
+  description: string,
+  headers: Record<string, string> = {},
+): Answer {
   return jsonAnswer(status, { error, error_description: description }, headers);
 }
 
@@ -81,7 +86,10 @@ export function rpcErrorText(id: string | undefined, error: RPCError): string {
  * up the connection.
  */
 export function rpcErrorAnswer(
-  status: number, id: string | undefined, error: RPCError, headers: Record<string, string> = {},
+  status: number,
+  id: string | undefined,
+  error: RPCError,
+  headers: Record<string, string> = {},
 ): Answer {
   return textAnswer(status, rpcErrorText(id, error), headers);
 }

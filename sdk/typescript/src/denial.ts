@@ -1,4 +1,13 @@
-import { jsonAnswer, oauthAnswer, rpc, rpcErrorAnswer, rpcErrorText, textAnswer, type Answer, type RPCError } from "./answer.js";
+import {
+  jsonAnswer,
+  oauthAnswer,
+  rpc,
+  rpcErrorAnswer,
+  rpcErrorText,
+  textAnswer,
+  type Answer,
+  type RPCError,
+} from "./answer.js";
 import { challengeHeader, scopeValue, shortened, type Challenge } from "./challenge.js";
 import { onlyID, type Body } from "./inspect.js";
 import type { View } from "./site.js";
@@ -42,7 +51,9 @@ export function revoked(view: View, at: Called): Answer {
 
 /** Answers when nobody can tell whether the token is good. Not 401: the client would throw the token away. */
 export function unavailable(): Answer {
-  return oauthAnswer(503, "temporarily_unavailable", "The access token cannot be checked right now", { "Retry-After": "5" });
+  return oauthAnswer(503, "temporarily_unavailable", "The access token cannot be checked right now", {
+    "Retry-After": "5",
+  });
 }
 
 /**
@@ -68,7 +79,9 @@ export function denialOf(view: View, at: Called, body: Body | undefined, grant: 
     return rpcErrorAnswer(503, onlyID(body), error, { "Retry-After": "30" });
   }
   return insufficient(body, grant, {
-    error: "insufficient_scope", scopes: v.required, metadataURL: view.metadataURL(at.host, at.path),
+    error: "insufficient_scope",
+    scopes: v.required,
+    metadataURL: view.metadataURL(at.host, at.path),
     description: "This call needs the permission " + v.required.join(", "),
   });
 }
@@ -79,11 +92,20 @@ function insufficient(body: Body, grant: Grant, c: Challenge): Answer {
   const message = c.description ?? "";
   const [only] = body.messages;
   if (grant.host === resultDialect && !body.batch && only?.method === "tools/call" && only.kind === "request") {
-    const result = { content: [{ type: "text", text: message }], isError: true, _meta: { "mcp/www_authenticate": [header] } };
+    const result = {
+      content: [{ type: "text", text: message }],
+      isError: true,
+      _meta: { "mcp/www_authenticate": [header] },
+    };
     return textAnswer(200, `{"jsonrpc":"2.0","id":${only.id ?? "null"},"result":${JSON.stringify(result)}}`);
   }
   const data = { error: c.error, scope: scopeValue(c.scopes) };
-  return rpcErrorAnswer(403, onlyID(body), { code: rpc.insufficientScope, message, data }, { "WWW-Authenticate": header });
+  return rpcErrorAnswer(
+    403,
+    onlyID(body),
+    { code: rpc.insufficientScope, message, data },
+    { "WWW-Authenticate": header },
+  );
 }
 
 /**
@@ -98,10 +120,15 @@ function hopeless(body: Body, v: Verdict): Answer {
       errors.set(call.message, error);
     }
   }
-  const answers = answersTo(body, (i) => errors.get(i) ?? { code: rpc.batchRefused, message: "The batch was not carried out" });
+  const answers = answersTo(
+    body,
+    (i) => errors.get(i) ?? { code: rpc.batchRefused, message: "The batch was not carried out" },
+  );
   const [first] = errors.values();
   // Without an id there is nobody to answer, but it is not accepted either.
-  return answered(body, answers) ?? rpcErrorAnswer(400, undefined, first ?? { code: rpc.invalidRequest, message: "Refused" });
+  return (
+    answered(body, answers) ?? rpcErrorAnswer(400, undefined, first ?? { code: rpc.invalidRequest, message: "Refused" })
+  );
 }
 
 function errorOf(c: Verdict["calls"][number]): RPCError | undefined {
@@ -143,6 +170,7 @@ export function sessionNotFound(id: string | undefined): Answer {
 /** Answers a token where none may be (RFC 6750 §2.3, forbidden by MCP). */
 export function tokenInQuery(): Answer {
   return jsonAnswer(400, {
-    error: "invalid_request", error_description: "Access tokens are accepted in the Authorization header only",
+    error: "invalid_request",
+    error_description: "Access tokens are accepted in the Authorization header only",
   });
 }

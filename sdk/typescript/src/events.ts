@@ -27,7 +27,7 @@ export class EventFilter {
   feed(chunk: Uint8Array): Buffer {
     const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength).toString("latin1");
     let out = "";
-    for (let i = 0; i < bytes.length; ) {
+    for (let i = 0; i < bytes.length;) {
       if (this.#cr) {
         this.#cr = false;
         if (bytes.charAt(i) === "\n") {
@@ -98,8 +98,16 @@ export class EventFilter {
       return same;
     }
     // The stream may begin with a byte order mark.
-    const lines = event.replace(/^\xef\xbb\xbf/, "").split(/[\r\n]+/).filter((line) => line !== "");
-    const data = trimmed(lines.map(dataOf).filter((value) => value !== undefined).join("\n"));
+    const lines = event
+      .replace(/^\xef\xbb\xbf/, "")
+      .split(/[\r\n]+/)
+      .filter((line) => line !== "");
+    const data = trimmed(
+      lines
+        .map(dataOf)
+        .filter((value) => value !== undefined)
+        .join("\n"),
+    );
     if (!data.startsWith("{") && !data.startsWith("[")) {
       return same;
     }
@@ -147,7 +155,10 @@ function rewritten(lines: readonly string[], data: string): string {
       out += line + "\n";
     } else if (!placed) {
       placed = true;
-      out += data.split("\n").map((part) => "data: " + part + "\n").join("");
+      out += data
+        .split("\n")
+        .map((part) => "data: " + part + "\n")
+        .join("");
     }
   }
   return out + "\n";

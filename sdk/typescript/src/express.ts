@@ -1,7 +1,9 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 
 import { Refusal, rpc, type Answer } from "./answer.js";
-import { isStripped, Guard, Passage, type Incoming } from "./guard.js";
+import { Guard } from "./guard.js";
+import { isStripped, Passage } from "./passage.js";
+import type { Incoming } from "./request.js";
 import { authInfoOf, withGrant, type AuthInfo } from "./grant.js";
 import { guardResponse } from "./nodeResponse.js";
 import { Ostiary } from "./ostiary.js";
@@ -35,7 +37,11 @@ export function ostiaryExpress(options: Ostiary | OstiaryOptions): Middleware {
 }
 
 async function handle(
-  ostiary: Ostiary, guard: Guard, req: GuardedRequest, res: ServerResponse, next: (err?: unknown) => void,
+  ostiary: Ostiary,
+  guard: Guard,
+  req: GuardedRequest,
+  res: ServerResponse,
+  next: (err?: unknown) => void,
 ): Promise<void> {
   const decided = await guard.decide(incoming(req, ostiary.settings));
   if (decided === "public") {
@@ -54,13 +60,18 @@ async function handle(
     res.once("close", () => void req.resume());
   }
   guardResponse(res, decided);
-  withGrant(req, decided.grant, () => { next(); });
+  withGrant(req, decided.grant, () => {
+    next();
+  });
 }
 
 function incoming(req: GuardedRequest, limits: { maxBody: number; bodyTimeout: number }): Incoming {
   const [path, query] = cut(req.originalUrl ?? req.url ?? "");
   return {
-    method: req.method ?? "GET", host: req.headers.host ?? "", path, query,
+    method: req.method ?? "GET",
+    host: req.headers.host ?? "",
+    path,
+    query,
     values: (name) => req.headersDistinct[name] ?? [],
     hasBody: (req.headers["content-length"] ?? "0") !== "0" || req.headers["transfer-encoding"] !== undefined,
     read: () => readBody(req, limits),
@@ -78,7 +89,10 @@ function cut(target: string): [string, string] {
  * Reads a body of bounded size from a client that may be slow on purpose, and puts it back: whoever comes next can
  * read the stream as if nobody had.
  */
-function readBody(req: IncomingMessage, { maxBody, bodyTimeout }: { maxBody: number; bodyTimeout: number }): Promise<Buffer> {
+function readBody(
+  req: IncomingMessage,
+  { maxBody, bodyTimeout }: { maxBody: number; bodyTimeout: number },
+): Promise<Buffer> {
   if (req.readableDidRead || req.readableEnded) {
     throw new Error("ostiary: the body was read before; use this middleware first");
   }
@@ -98,7 +112,9 @@ function readBody(req: IncomingMessage, { maxBody, bodyTimeout }: { maxBody: num
       }
       resolve(whole);
     };
-    const broken = (): void => { finish(new Refusal(400, rpc.invalidRequest, "the body did not arrive whole")); };
+    const broken = (): void => {
+      finish(new Refusal(400, rpc.invalidRequest, "the body did not arrive whole"));
+    };
     const read = (): void => {
       for (let chunk = req.read() as Buffer | null; chunk !== null; chunk = req.read() as Buffer | null) {
         chunks.push(chunk);
@@ -112,7 +128,9 @@ function readBody(req: IncomingMessage, { maxBody, bodyTimeout }: { maxBody: num
         finish();
       }
     };
-    const timer = setTimeout(() => { finish(new Refusal(408, rpc.invalidRequest, "the body took too long")); }, bodyTimeout);
+    const timer = setTimeout(() => {
+      finish(new Refusal(408, rpc.invalidRequest, "the body took too long"));
+    }, bodyTimeout);
     if (Number(req.headers["content-length"] ?? 0) > maxBody) {
       finish(new Refusal(413, rpc.invalidRequest, "the body is too large"));
       return;

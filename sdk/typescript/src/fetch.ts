@@ -1,7 +1,9 @@
 import { Refusal, rpc, type Answer } from "./answer.js";
 import { serverFailed } from "./denial.js";
 import { EventFilter } from "./events.js";
-import { answerHeaders, Guard, isEventStream, isStripped, Passage, type Incoming } from "./guard.js";
+import { Guard } from "./guard.js";
+import { answerHeaders, isEventStream, isStripped, Passage } from "./passage.js";
+import type { Incoming } from "./request.js";
 import { withGrant } from "./grant.js";
 import { chunksOf, readBounded, TooLarge } from "./issuer/fetch.js";
 import { filterBytes } from "./listFilter.js";
@@ -10,7 +12,10 @@ import type { OstiaryOptions } from "./options.js";
 import type { Grant } from "./token.js";
 
 /** A handler of web-standard requests, with whatever else a platform hands to it. */
-export type FetchHandler<Rest extends unknown[] = []> = (request: Request, ...rest: Rest) => Response | Promise<Response>;
+export type FetchHandler<Rest extends unknown[] = []> = (
+  request: Request,
+  ...rest: Rest
+) => Response | Promise<Response>;
 
 const maxListResponse = 16 * 2 ** 20;
 
@@ -19,7 +24,8 @@ const maxListResponse = 16 * 2 ** 20;
  * URLs are answered here, so let them come here too. Below it `currentGrant()` says who calls.
  */
 export function ostiaryFetch<Rest extends unknown[] = []>(
-  handler: FetchHandler<Rest>, options: Ostiary | OstiaryOptions,
+  handler: FetchHandler<Rest>,
+  options: Ostiary | OstiaryOptions,
 ): (request: Request, ...rest: Rest) => Promise<Response> {
   const protect = new FetchGuard(options instanceof Ostiary ? options : new Ostiary(options));
   return (request, ...rest) => {
@@ -40,7 +46,9 @@ export class FetchGuard {
 
   /** Answers a request itself, or lets next answer a fresh one. open answers those that need no token. */
   async handle(
-    request: Request, next: (request: Request, grant: Grant) => Promise<Response>, open: (request: Request) => Promise<Response>,
+    request: Request,
+    next: (request: Request, grant: Grant) => Promise<Response>,
+    open: (request: Request) => Promise<Response>,
   ): Promise<Response> {
     const decided = await this.#guard.decide(this.#incoming(request));
     if (decided === "public") {
@@ -50,14 +58,19 @@ export class FetchGuard {
       return responseOf(decided, request.method);
     }
     const ended = new Ending();
-    const release = decided.onEnded(() => { ended.end(); });
+    const release = decided.onEnded(() => {
+      ended.end();
+    });
     let streams = false;
     try {
       const inner = innerRequest(request, decided, ended);
       const answering = withGrant(inner, decided.grant, () => next(inner, decided.grant));
       const response = await Promise.race([answering, ended.once]);
       if (response === undefined) {
-        void answering.then((late) => late.body?.cancel(), () => undefined); // nobody waits for it any more
+        void answering.then(
+          (late) => late.body?.cancel(),
+          () => undefined,
+        ); // nobody waits for it any more
         const answer = decided.endedAnswer();
         decided.report(answer.status);
         return responseOf(answer);
@@ -80,7 +93,11 @@ export class FetchGuard {
       return value === null ? [] : [value];
     };
     return {
-      method: request.method, host: request.headers.get("host") ?? url.host, path: url.pathname, query: url.search.slice(1), values,
+      method: request.method,
+      host: request.headers.get("host") ?? url.host,
+      path: url.pathname,
+      query: url.search.slice(1),
+      values,
       // Some platforms have a stream in every request. What is in one without these never goes on.
       hasBody: (request.headers.get("content-length") ?? "0") !== "0" || request.headers.has("transfer-encoding"),
       read: () => this.#read(request),
@@ -98,7 +115,9 @@ export class FetchGuard {
       throw tooLarge();
     }
     const late = new Ending();
-    const timer = setTimeout(() => { late.end(); }, bodyTimeout);
+    const timer = setTimeout(() => {
+      late.end();
+    }, bodyTimeout);
     try {
       // Platforms read what has a length without making a stream of it, and not beyond that length.
       return Number.isNaN(announced)
@@ -136,7 +155,9 @@ class Ending {
   #controller: AbortController | undefined;
 
   constructor() {
-    this.once = new Promise((resolve) => { this.#resolve = resolve; });
+    this.once = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
   }
 
   get signal(): AbortSignal {
@@ -158,7 +179,8 @@ class Ending {
 function innerRequest(request: Request, passage: Passage, ended: Ending): Request {
   const headers = new Headers();
   for (const [name, value] of request.headers) {
-    if (!isStripped(name) && (passage.keeps === undefined || name !== "accept-encoding")) { // what is compressed cannot be filtered
+    if (!isStripped(name) && (passage.keeps === undefined || name !== "accept-encoding")) {
+      // what is compressed cannot be filtered
       headers.append(name, value);
     }
   }
@@ -172,7 +194,10 @@ function innerRequest(request: Request, passage: Passage, ended: Ending): Reques
 
 /** Sees to an answer: headers made uncacheable, lists filtered, streams of what has ended ended. */
 async function outgoing(
-  response: Response, passage: Passage, ended: Ending, release: () => void,
+  response: Response,
+  passage: Passage,
+  ended: Ending,
+  release: () => void,
 ): Promise<{ response: Response; streams: boolean }> {
   const { status } = response;
   passage.begins(status, response.headers.get("mcp-session-id") ?? undefined);
@@ -194,7 +219,10 @@ async function outgoing(
     headers.delete("etag");
     if (!/^(?:identity)?$/i.test(headers.get("content-encoding") ?? "")) {
       await body.cancel();
-      return { response: withheld(passage, new Error("the answer is compressed though nobody asked for it")), streams: false };
+      return {
+        response: withheld(passage, new Error("the answer is compressed though nobody asked for it")),
+        streams: false,
+      };
     }
   }
   if (streams) {
@@ -207,7 +235,10 @@ async function outgoing(
   try {
     const whole = await readBounded(body, maxListResponse);
     const isEmpty = /^[ \t\r\n]*$/.test(Buffer.from(whole).toString("latin1"));
-    return { response: new Response(isEmpty ? (whole as Uint8Array<ArrayBuffer>) : filterBytes(whole, keeps), init), streams: false };
+    return {
+      response: new Response(isEmpty ? (whole as Uint8Array<ArrayBuffer>) : filterBytes(whole, keeps), init),
+      streams: false,
+    };
   } catch (e) {
     return { response: withheld(passage, e), streams: false };
   }
@@ -239,7 +270,11 @@ function withheld(passage: Passage, e: unknown): Response {
 
 /** Passes a stream of events on until it ends or the grant does. */
 function eventStream(
-  body: ReadableStream<Uint8Array>, passage: Passage, filter: EventFilter | undefined, ended: Ending, release: () => void,
+  body: ReadableStream<Uint8Array>,
+  passage: Passage,
+  filter: EventFilter | undefined,
+  ended: Ending,
+  release: () => void,
 ): ReadableStream<Uint8Array> {
   const chunks = chunksOf(body);
   let isOver = false;
@@ -259,14 +294,19 @@ function eventStream(
       void ended.once.then(end);
     },
     async pull(controller) {
-      for (let wrote = false; !wrote && !isOver; ) {
+      for (let wrote = false; !wrote && !isOver;) {
         const next = await chunks.next();
         if (isOver) {
           return;
         }
         let out: Uint8Array;
         try {
-          out = filter === undefined ? (next.value ?? new Uint8Array()) : next.done === true ? filter.end() : filter.feed(next.value);
+          out =
+            filter === undefined
+              ? (next.value ?? new Uint8Array())
+              : next.done === true
+                ? filter.end()
+                : filter.feed(next.value);
         } catch (e) {
           passage.withheld(e);
           over();

@@ -41,7 +41,11 @@ export interface AuthInfo {
 /** What handlers of the official MCP SDK get as authInfo. */
 export function authInfoOf(grant: Grant, resource: string, token = ""): AuthInfo {
   return {
-    token, clientId: grant.client, scopes: [...grant.scopes], expiresAt: Math.floor(grant.expiresAt.getTime() / 1000),
-    resource: new URL(resource), extra: { grant },
+    token,
+    clientId: grant.client,
+    scopes: [...grant.scopes],
+    expiresAt: Math.floor(grant.expiresAt.getTime() / 1000),
+    resource: new URL(resource),
+    extra: { grant },
   };
 }

@@ -1,95 +1,26 @@
-import { guardHeaders, methodNotAllowed, preflight, Refusal, type Answer } from "./answer.js";
+import { methodNotAllowed, preflight, type Answer, type Refusal } from "./answer.js";
 import { shortened } from "./challenge.js";
 import {
-  denialOf, revoked, sessionNotFound, stoppedSubject, tokenInQuery, unauthorized, unavailable, type Called,
+  denialOf,
+  revoked,
+  sessionNotFound,
+  stoppedSubject,
+  tokenInQuery,
+  unauthorized,
+  unavailable,
 } from "./denial.js";
-import { checkMirror, hasMethod, inspect, onlyID, type Body } from "./inspect.js";
+import { hasMethod, onlyID, type Body } from "./inspect.js";
 import { KeysUnavailable } from "./issuer/keys.js";
 import type { Keeps } from "./listFilter.js";
 import { reasonOf } from "./log.js";
 import { NotReady, type Ostiary } from "./ostiary.js";
+import { Passage } from "./passage.js";
 import type { Situation } from "./policy/judge.js";
 import { auditedArguments, newCallID, recordedName, type CallRecord } from "./record.js";
+import { bearer, hasTokenInQuery, readRequest, type Incoming } from "./request.js";
 import type { View } from "./site.js";
 import { TokenError, type Grant } from "./token.js";
 import { judgeBody, type Verdict } from "./verdict.js";
-
-/** A request as the guard judges it, whatever framework it came through. */
-export interface Incoming extends Called {
-  readonly method: string;
-  /** Raw, without the question mark. */
-  readonly query: string;
-  /** Every value of a header. */
-  values(name: string): readonly string[];
-  /** Whether there is a body, or may be. */
-  readonly hasBody: boolean;
-  /** Reads the body, or throws a Refusal. */
-  read(): Promise<Uint8Array>;
-}
-
-/** A request that may go on. */
-export class Passage {
-  readonly grant: Grant;
-  /** The body as it came; undefined for methods without one. */
-  readonly bytes: Uint8Array | undefined;
-  readonly body: Body | undefined;
-  /** What lists in the answer may name; undefined when the answer holds none. */
-  readonly keeps: Keeps | undefined;
-  /** Whether the answer may be a list in plain JSON; in answers to GET lists are in event streams only. */
-  readonly isPost: boolean;
-  readonly #ostiary: Ostiary;
-  readonly #report: (status: number) => void;
-  readonly #endedAnswer: () => Answer;
-  #reported = false;
-
-  constructor(
-    ostiary: Ostiary, o: Pick<Passage, "grant" | "bytes" | "body" | "keeps" | "isPost" | "endedAnswer">,
-    report: (status: number) => void,
-  ) {
-    this.grant = o.grant;
-    this.bytes = o.bytes;
-    this.body = o.body;
-    this.keeps = o.keeps;
-    this.isPost = o.isPost;
-    this.#endedAnswer = o.endedAnswer;
-    this.#ostiary = ostiary;
-    this.#report = report;
-  }
-
-  /** The id of the only message, for error answers. */
-  get id(): string | undefined {
-    return this.body === undefined ? undefined : onlyID(this.body);
-  }
-
-  /** Notes that the answer begins: whose session it names, and that the calls were answered. */
-  begins(status: number, session: string | undefined): void {
-    this.#ostiary.sessions.note(session, this.grant);
-    this.report(status);
-  }
-
-  /** Reports the calls, once. 0 says that there was no answer. */
-  report(status: number): void {
-    if (!this.#reported) {
-      this.#reported = true;
-      this.#report(status);
-    }
-  }
-
-  /** Calls ended once the grant is revoked or stopped. Returns what takes that back. */
-  onEnded(ended: () => void): () => void {
-    return this.#ostiary.onEnded(this.grant, ended);
-  }
-
-  /** The answer to a request whose grant ended before there was one. */
-  endedAnswer(): Answer {
-    return this.#endedAnswer();
-  }
-
-  /** Says that a list was withheld. */
-  withheld(e: unknown): void {
-    this.#ostiary.log.error("a list could not be filtered and was withheld", { error: reasonOf(e) });
-  }
-}
 
 /** What was decided about one request. */
 interface Outcome {
@@ -146,10 +77,17 @@ export class Guard {
     if ("status" in grant) {
       return grant;
     }
-    const { bytes, body, refusal } = await read(r);
+    const { bytes, body, refusal } = await readRequest(r);
     const view = o.view(); // reading may have taken a while
     const now = o.situation();
-    const outcome: Outcome = { view, now, began, grant, body, verdict: judgeBody(view, body, grant, o.granted(grant, view), now) };
+    const outcome: Outcome = {
+      view,
+      now,
+      began,
+      grant,
+      body,
+      verdict: judgeBody(view, body, grant, o.granted(grant, view), now),
+    };
     const denial = this.#denial(r, outcome, refusal);
     this.#logDenied(outcome);
     if (denial !== undefined) {
@@ -164,7 +102,8 @@ export class Guard {
   }
 
   #denial(r: Incoming, o: Outcome, refusal: Refusal | undefined): Answer | undefined {
-    if (o.verdict.refused === "revoked") { // before anything about the body: the client needs a new token anyway
+    if (o.verdict.refused === "revoked") {
+      // before anything about the body: the client needs a new token anyway
       return revoked(o.view, r);
     }
     if (refusal !== undefined) {
@@ -209,7 +148,11 @@ export class Guard {
       return undefined;
     }
     const listsContents = view.rules.guards("content");
-    const kinds = new Set(["tool", ...(view.rules.guards("prompt") ? ["prompt"] : []), ...(listsContents ? ["content"] : [])]);
+    const kinds = new Set([
+      "tool",
+      ...(view.rules.guards("prompt") ? ["prompt"] : []),
+      ...(listsContents ? ["content"] : []),
+    ]);
     if (method === "POST") {
       const listed = body === undefined ? [] : listedKinds(body);
       [...kinds].filter((kind) => !listed.includes(kind)).forEach((kind) => kinds.delete(kind));
@@ -226,7 +169,8 @@ export class Guard {
     if (reason === "unknown_tool" || reason === "unmapped_tool") {
       this.#ostiary.flag(target, reason);
     }
-    return allowed || (this.#ostiary.view().shadow && reason !== "stopped"); // in shadow mode only what is stopped is left out
+    // In shadow mode only what is stopped is left out.
+    return allowed || (this.#ostiary.view().shadow && reason !== "stopped");
   }
 
   /**
@@ -236,14 +180,20 @@ export class Guard {
   #report(method: string, o: Outcome, status: number): void {
     const { grant, verdict, body } = o;
     const base = (): Omit<CallRecord, "kind" | "tool" | "reason" | "allowed"> => ({
-      id: newCallID(), at: new Date(this.#ostiary.settings.now()).toISOString(), user: grant.user,
+      id: newCallID(),
+      at: new Date(this.#ostiary.settings.now()).toISOString(),
+      user: grant.user,
       ...(grant.organization !== undefined && { org: grant.organization }),
       client: grant.client,
       ...(grant.host !== undefined && { host: grant.host }),
       ...(grant.grantId !== undefined && { grant: grant.grantId }),
-      proof: "token", scopes: grant.scopes, revision: o.view.doc.revision, seq: o.now.feed.sequence,
+      proof: "token",
+      scopes: grant.scopes,
+      revision: o.view.doc.revision,
+      seq: o.now.feed.sequence,
       silence: Math.max(Math.trunc(Math.min(o.now.silence, Number.MAX_SAFE_INTEGER)), 0),
-      status, latency_us: Math.round((performance.now() - o.began) * 1000),
+      status,
+      latency_us: Math.round((performance.now() - o.began) * 1000),
     });
     for (const { message, target, decision, denied } of verdict.calls) {
       const m = body?.messages[message];
@@ -253,7 +203,11 @@ export class Guard {
       this.#ostiary.record(() => {
         const args = auditedArguments(o.view.doc, target, m);
         return {
-          ...base(), kind: target.kind, tool: recordedName(target.name), allowed: !denied, reason: decision.reason,
+          ...base(),
+          kind: target.kind,
+          tool: recordedName(target.name),
+          allowed: !denied,
+          reason: decision.reason,
           ...(!denied && !decision.allowed && { shadowed: true }),
           ...(decision.missing.length > 0 && { missing: decision.missing }),
           ...(args !== undefined && { arguments: args }),
@@ -280,7 +234,11 @@ export class Guard {
         continue;
       }
       const facts = {
-        kind: target.kind, name: shortened(target.name), reason: decision.reason, missing: decision.missing, ...who,
+        kind: target.kind,
+        name: shortened(target.name),
+        reason: decision.reason,
+        missing: decision.missing,
+        ...who,
         revision: o.view.doc.revision,
       };
       const message = denied ? "call denied" : "call would be denied";
@@ -290,43 +248,6 @@ export class Guard {
   }
 }
 
-/** Reads what a request asks for. Only POST has a body. */
-async function read(r: Incoming): Promise<{ bytes?: Uint8Array; body?: Body; refusal?: Refusal }> {
-  try {
-    if (r.method !== "POST") {
-      if (r.hasBody) { // only for a server that reads a body where it should not
-        throw new Refusal(400, -32600, `${r.method} has no body`);
-      }
-      return {};
-    }
-    if (!isJSON(r)) {
-      throw new Refusal(415, -32600, "the body must be application/json, UTF-8, without content encoding");
-    }
-    const bytes = await r.read();
-    const body = inspect(bytes);
-    checkMirror(r.values("mcp-method"), r.values("mcp-name"), body);
-    return { bytes, body };
-  } catch (e) {
-    if (e instanceof Refusal) {
-      return { refusal: e };
-    }
-    throw e;
-  }
-}
-
-/** Holds the body to what the inspection reads: another charset or a content encoding would hide it. */
-function isJSON(r: Incoming): boolean {
-  const types = r.values("content-type");
-  const [, params] = mediaType.exec(types[0] ?? "") ?? [];
-  const charsets = [...(params ?? "").matchAll(/;\s*charset\s*=\s*"?([^\s;"]*)/gi)].map((m) => m[1]?.toLowerCase());
-  const isPlain = params !== undefined && charsets.length <= 1 && charsets.every((c) => c === "utf-8");
-  const encodings = r.values("content-encoding").every((e) => e === "" || e.toLowerCase() === "identity");
-  return types.length === 1 && isPlain && encodings;
-}
-
-// RFC 9110 §8.3.1, parameters in any form.
-const mediaType = /^\s*application\/json\s*((?:;\s*(?:[\w!#$%&'*+.^`|~-]+\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s;,"]+)\s*)?)*)$/i;
-
 function listedKinds(body: Body): string[] {
   return [
     ...(hasMethod(body, "tools/list") ? ["tool"] : []),
@@ -334,63 +255,3 @@ function listedKinds(body: Body): string[] {
     ...(hasMethod(body, "resources/list", "resources/templates/list") ? ["content"] : []),
   ];
 }
-
-/** Finds an access token where none may be (RFC 6750 §2.3, forbidden by MCP), however it is spelled. */
-function hasTokenInQuery(query: string): boolean {
-  if (query === "") {
-    return false;
-  }
-  return query.split(/[&;]/).some((pair) => {
-    const key = (pair.split("=", 1)[0] ?? "").replaceAll("+", " ");
-    let plain = key;
-    try {
-      plain = decodeURIComponent(key);
-    } catch {
-      // not a spelling any server would read as the token's name
-    }
-    return plain.trim().toLowerCase() === "access_token";
-  });
-}
-
-/** Takes the token out of the Authorization headers; undefined when none was presented. Throws a TokenError. */
-function bearer(values: readonly string[]): string | undefined {
-  const [value] = values;
-  if (value === undefined) {
-    return undefined;
-  }
-  const [, scheme = "", rest = ""] = /^(\S*)(?: +(.*))?$/s.exec(value.trim()) ?? [];
-  if (values.length === 1 && scheme.toLowerCase() !== "bearer") {
-    return undefined;
-  }
-  if (values.length > 1 || rest === "" || /[ \t,]/.test(rest)) { // RFC 6750 §2: one method, once
-    throw new TokenError("The access token is not valid");
-  }
-  return rest;
-}
-
-/** Headers every answer gets, whoever makes it; those of an event stream say that nobody may hold it back. */
-export function answerHeaders(contentType: string): Record<string, string> {
-  return isEventStream(contentType)
-    ? { ...guardHeaders, "Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no" }
-    : guardHeaders;
-}
-
-/** Says whether a media type is that of server-sent events. */
-export function isEventStream(contentType: string): boolean {
-  return /^\s*text\/event-stream\s*(?:;|$)/i.test(contentType);
-}
-
-/**
- * Says whether a client must not be able to say a header to the MCP server: its token (MCP forbids passing it on),
- * identity headers, a second HTTP method, a protocol switch past the inspection. Names with an underscore go too: to
- * some servers they are those with a hyphen.
- */
-export function isStripped(name: string): boolean {
-  const lower = name.toLowerCase();
-  return lower.startsWith("ostiary-") || lower.includes("_") || stripped.has(lower);
-}
-
-const stripped = new Set([
-  "authorization", "proxy-authorization", "connection", "upgrade", "http2-settings", "origin", "x-http-method",
-  "x-http-method-override", "x-method-override",
-]);

@@ -21,7 +21,9 @@ export interface OstiaryVariables {
  * Protects what comes below it in Hono: `app.use("*", ostiaryHono({ issuer, resourceId }))`, or on both the MCP
  * endpoint and `/.well-known/oauth-protected-resource/*`. Use it before anything that reads the body.
  */
-export function ostiaryHono(options: Ostiary | OstiaryOptions): (c: Context, next: () => Promise<void>) => Promise<Response | undefined> {
+export function ostiaryHono(
+  options: Ostiary | OstiaryOptions,
+): (c: Context, next: () => Promise<void>) => Promise<Response | undefined> {
   const ostiary = options instanceof Ostiary ? options : new Ostiary(options);
   const guard = new FetchGuard(ostiary);
   return async (c, next) => {
@@ -31,12 +33,16 @@ export function ostiaryHono(options: Ostiary | OstiaryOptions): (c: Context, nex
       await next();
       return c.res;
     };
-    const response = await guard.handle(c.req.raw, (inner, grant) => {
-      c.req.raw = inner;
-      c.set("grant", grant);
-      c.set("auth", authInfoOf(grant, ostiary.view().doc.resource.identifier));
-      return pass();
-    }, pass);
+    const response = await guard.handle(
+      c.req.raw,
+      (inner, grant) => {
+        c.req.raw = inner;
+        c.set("grant", grant);
+        c.set("auth", authInfoOf(grant, ostiary.view().doc.resource.identifier));
+        return pass();
+      },
+      pass,
+    );
     if (!passed) {
       return response;
     }

@@ -38,7 +38,6 @@ export function hasMethod(body: Body, ...methods: string[]): boolean {
   return body.messages.some((m) => methods.includes(m.method));
 }
 
-
 /** Reads a request body, or throws a Refusal. */
 export function inspect(bytes: Uint8Array): Body {
   let text: string;

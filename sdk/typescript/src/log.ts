@@ -10,8 +10,12 @@ export interface Logger {
 /** Says what needs attention on the console and keeps quiet about the rest. */
 export const consoleLogger: Logger = {
   info: () => undefined,
-  warn: (message, facts = {}) => { console.warn(`ostiary: ${message}`, facts); },
-  error: (message, facts = {}) => { console.error(`ostiary: ${message}`, facts); },
+  warn: (message, facts = {}) => {
+    console.warn(`ostiary: ${message}`, facts);
+  },
+  error: (message, facts = {}) => {
+    console.error(`ostiary: ${message}`, facts);
+  },
 };
 
 /** The text of an error, which may be anything. */

@@ -52,7 +52,9 @@ export interface Denied {
  * middlewares stand in front, it is not needed.
  */
 export function enforce<Args extends unknown[], Result>(
-  ostiary: Ostiary, tool: string, handler: (...args: Args) => Result | Promise<Result>,
+  ostiary: Ostiary,
+  tool: string,
+  handler: (...args: Args) => Result | Promise<Result>,
 ): (...args: Args) => Promise<Result | Denied> {
   return async (...args) => {
     const grant = grantIn(args.at(-1));
@@ -91,7 +93,8 @@ export interface ScopeChallenge {
  * before the tool runs. Use it together with `enforce`, which also refuses what no permission opens.
  */
 export function scopeChallenge(
-  ostiary: Ostiary, tool: string,
+  ostiary: Ostiary,
+  tool: string,
 ): (context: { authInfo?: { extra?: Record<string, unknown> } }) => ScopeChallenge | undefined {
   return (context) => {
     const grant = grantIn(context);

@@ -3,7 +3,7 @@ import { STATUS_CODES, type OutgoingHttpHeader, type OutgoingHttpHeaders, type S
 import type { Answer } from "./answer.js";
 import { serverFailed } from "./denial.js";
 import { EventFilter } from "./events.js";
-import { answerHeaders, isEventStream, type Passage } from "./guard.js";
+import { answerHeaders, isEventStream, type Passage } from "./passage.js";
 import { filterBytes } from "./listFilter.js";
 
 const maxListResponse = 16 * 2 ** 20;
@@ -46,7 +46,9 @@ class NodeResponse {
 
   install(): void {
     const res = this.#res;
-    const release = this.#passage.onEnded(() => { this.#endGrant(); });
+    const release = this.#passage.onEnded(() => {
+      this.#endGrant();
+    });
     res.once("close", () => {
       release();
       this.#passage.report(0); // unless the answer began
@@ -262,7 +264,9 @@ class NodeResponse {
       return;
     }
     this.#began = true;
-    res.getHeaderNames().forEach((name) => { res.removeHeader(name); });
+    res.getHeaderNames().forEach((name) => {
+      res.removeHeader(name);
+    });
     const answer = this.#passage.endedAnswer();
     this.#passage.report(answer.status);
     this.#answer(answer);
@@ -279,7 +283,9 @@ function setHeaders(res: ServerResponse, headers: OutgoingHttpHeaders | Outgoing
   if (Array.isArray(headers)) {
     const flat = headers.flat().map(String);
     const names = flat.filter((_, i) => i % 2 === 0);
-    names.forEach((name) => { res.removeHeader(name); });
+    names.forEach((name) => {
+      res.removeHeader(name);
+    });
     names.forEach((name, i) => res.appendHeader(name, flat[2 * i + 1] ?? ""));
     return;
   }

@@ -59,7 +59,13 @@ export class Ostiary {
     this.log = o.logger;
     const watch = new Watch(o.now);
     this.#watch = watch;
-    const common = { issuer: o.issuer, fetcher: new Fetcher(o.fetch), now: watch.now, log: o.logger, life: this.#life.signal };
+    const common = {
+      issuer: o.issuer,
+      fetcher: new Fetcher(o.fetch),
+      now: watch.now,
+      log: o.logger,
+      life: this.#life.signal,
+    };
     this.#keys = new IssuerKeys(common);
     this.#tokens = new Tokens({ keys: this.#keys, issuer: o.issuer, skew: o.skew * 1000, now: watch.now });
     const following: Following = { ...common, watch, resourceId: o.resourceId, keys: this.#keys, skew: o.skew * 1000 };
@@ -69,9 +75,12 @@ export class Ostiary {
     });
     this.#feed = new FeedSource(following, {
       backoff: o.backoff,
-      take: (feed, signed, before) => { this.#takeFeed(feed, signed, before); },
+      take: (feed, signed, before) => {
+        this.#takeFeed(feed, signed, before);
+      },
     });
-    this.#reporter = o.report === undefined ? undefined : new Reporter(o.report, { ...common, resourceId: o.resourceId });
+    this.#reporter =
+      o.report === undefined ? undefined : new Reporter(o.report, { ...common, resourceId: o.resourceId });
     if (o.policy !== undefined) {
       this.#view = new View(o.policy, o.issuer, o.identifier);
     }
@@ -79,8 +88,8 @@ export class Ostiary {
   }
 
   /**
-   * Resolves once keys and policy are there, and the feed has had its time. Rejects with NotReady after `startTimeout`; the
-   * start goes on all the same.
+   * Resolves once keys and policy are there, and the feed has had its time. Rejects with NotReady after `startTimeout`;
+   * the start goes on all the same.
    */
   async ready(): Promise<void> {
     const waiting = new AbortController();
@@ -237,7 +246,11 @@ export class Ostiary {
     while (!life.aborted) {
       const isHeard = this.#hasFeed && this.#silence() * 1000 < 3 * feedEvery;
       const isBehind = this.#compiledFeed.revision > this.#policy.revision; // a node may not have it yet
-      await pause(isBehind ? Math.min(pollEvery, 1_000) : isHeard ? 10 * pollEvery : pollEvery, life, this.#hurry.signal);
+      await pause(
+        isBehind ? Math.min(pollEvery, 1_000) : isHeard ? 10 * pollEvery : pollEvery,
+        life,
+        this.#hurry.signal,
+      );
       this.#hurry = new AbortController();
       if (!life.aborted) {
         await this.#policy.follow();
@@ -260,7 +273,10 @@ export class Ostiary {
       await this.#feed.fetch();
     } catch (e) {
       if (!life.aborted) {
-        this.log.warn("there is no feed of revocations yet", { resource: this.settings.resourceId, error: reasonOf(e) });
+        this.log.warn("there is no feed of revocations yet", {
+          resource: this.settings.resourceId,
+          error: reasonOf(e),
+        });
       }
     }
     void this.#feed.run();
@@ -277,7 +293,8 @@ export class Ostiary {
         await f();
         return;
       } catch (e) {
-        if (tries === 3) { // the first ones may only mean that the issuer is not up yet
+        if (tries === 3) {
+          // the first ones may only mean that the issuer is not up yet
           this.log.error(`${what} cannot be fetched, nothing is allowed until then`, { error: reasonOf(e) });
         }
       }

@@ -33,7 +33,8 @@ interface Batch {
 }
 
 /**
- * Collects records and delivers them in batches. What cannot be delivered in time is dropped, oldest first, and counted.
+ * Collects records and delivers them in batches. What cannot be delivered in time is dropped, oldest first, and
+ * counted.
  */
 export class Reporter {
   readonly #where: Where;

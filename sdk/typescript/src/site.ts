@@ -36,7 +36,9 @@ export class View {
     this.#spellings = [identifier, ...(aliases ?? [])].map((id) => spelling(id, issuer, name, this.baseline));
     const canonical = this.#spellings.find((s) => s.identifier === (preferred ?? identifier));
     if (canonical === undefined) {
-      throw new Error(`"${preferred ?? identifier}" is neither the identifier nor an alias of the resource (${identifier})`);
+      throw new Error(
+        `"${preferred ?? identifier}" is neither the identifier nor an alias of the resource (${identifier})`,
+      );
     }
     this.#canonical = canonical;
   }
@@ -85,7 +87,10 @@ export class View {
         continue;
       }
       const p =
-        1 + (sameHost(host, s.host) ? 8 : 0) + (path === s.path || s.path === "" ? 4 : 0) + (s === this.#canonical ? 2 : 0);
+        1 +
+        (sameHost(host, s.host) ? 8 : 0) +
+        (path === s.path || s.path === "" ? 4 : 0) +
+        (s === this.#canonical ? 2 : 0);
       if (p > points) {
         best = s;
         points = p;

@@ -23,7 +23,9 @@ export function nameKey(method: string): "name" | "uri" | undefined {
 /** Says whether a method names what the policy decides about. */
 export function isAboutSomething(method: string): boolean {
   return (
-    nameKey(method) !== undefined || method === "resources/subscribe" || method === "completion/complete" ||
+    nameKey(method) !== undefined ||
+    method === "resources/subscribe" ||
+    method === "completion/complete" ||
     method === "subscriptions/listen"
   );
 }

@@ -115,30 +115,57 @@ export class Tokens {
     const notBefore = c["nbf"] === undefined ? issuedAt : millis(c["nbf"]);
     const audience = audienceOf(c["aud"]);
     const grant = grantOf(c, issuedAt, expiresAt);
-    if (expiresAt === undefined || issuedAt === undefined || notBefore === undefined || audience === undefined || grant === undefined) {
+    if (
+      expiresAt === undefined ||
+      issuedAt === undefined ||
+      notBefore === undefined ||
+      audience === undefined ||
+      grant === undefined
+    ) {
       throw new TokenError(malformed);
     }
     // A token from the future is one from a clock that is wrong, or forged with a stolen idea of time.
     return {
-      grant, audience, expiresAt, notBefore: Math.max(issuedAt, notBefore), keyID: signed.keyID, thumbprint: signed.thumbprint,
+      grant,
+      audience,
+      expiresAt,
+      notBefore: Math.max(issuedAt, notBefore),
+      keyID: signed.keyID,
+      thumbprint: signed.thumbprint,
     };
   }
 }
 
 /** Reads what a grant is made of; undefined when something is missing, or could break a header or a log line. */
 function grantOf(c: Record<string, unknown>, issuedAt = 0, expiresAt = 0): Grant | undefined {
-  const optional = (name: string): string | undefined => (c[name] === undefined || c[name] === "" ? undefined : (c[name] as string));
+  const optional = (name: string): string | undefined =>
+    c[name] === undefined || c[name] === "" ? undefined : (c[name] as string);
   const { sub, client_id: client, iss, scope = "" } = c;
   const others = [optional("grant_id"), optional("org_id"), optional("host"), optional("jti")];
-  const fits = [sub, client, ...others.filter((v) => v !== undefined)].every((v) => typeof v === "string" && isHeaderSafe(v));
-  if (!fits || typeof sub !== "string" || sub === "" || typeof client !== "string" || client === "" || typeof scope !== "string") {
+  const fits = [sub, client, ...others.filter((v) => v !== undefined)].every(
+    (v) => typeof v === "string" && isHeaderSafe(v),
+  );
+  if (
+    !fits ||
+    typeof sub !== "string" ||
+    sub === "" ||
+    typeof client !== "string" ||
+    client === "" ||
+    typeof scope !== "string"
+  ) {
     return undefined;
   }
   return Object.freeze({
-    grantId: others[0], organization: others[1], host: others[2], tokenId: others[3],
-    issuer: iss as string, user: sub, client,
+    grantId: others[0],
+    organization: others[1],
+    host: others[2],
+    tokenId: others[3],
+    issuer: iss as string,
+    user: sub,
+    client,
     scopes: Object.freeze(scope.split(/\s+/).filter((s) => s !== "" && isHeaderSafe(s))),
-    issuedAt: new Date(issuedAt), expiresAt: new Date(expiresAt),
+    issuedAt: new Date(issuedAt),
+    expiresAt: new Date(expiresAt),
   });
 }
 

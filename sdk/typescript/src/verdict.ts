@@ -31,12 +31,23 @@ export interface Verdict {
 }
 
 /** Judges every call of a body; there is none in a request without one. */
-export function judgeBody(view: View, body: Body | undefined, grant: Grant, granted: ScopeSet, now: Situation): Verdict {
+export function judgeBody(
+  view: View,
+  body: Body | undefined,
+  grant: Grant,
+  granted: ScopeSet,
+  now: Situation,
+): Verdict {
   const calls: Decided[] = [];
   body?.messages.forEach((m, message) => {
     for (const target of m.targets) {
       const decision = view.rules.judge(target, grant, granted, now);
-      calls.push({ message, target, decision, denied: !decision.allowed && !(view.shadow && isShadowable(decision.reason)) });
+      calls.push({
+        message,
+        target,
+        decision,
+        denied: !decision.allowed && !(view.shadow && isShadowable(decision.reason)),
+      });
     }
   });
   const denied = calls.filter((c) => c.denied);
@@ -44,7 +55,9 @@ export function judgeBody(view: View, body: Body | undefined, grant: Grant, gran
   const silent = reasons.delete("out_of_contact");
   const insufficient = reasons.delete("insufficient_scope");
   return {
-    refused: now.feed.refuses(grant, view.doc.resource.id), calls, silent,
+    refused: now.feed.refuses(grant, view.doc.resource.id),
+    calls,
+    silent,
     denied: denied.length > 0,
     hopeless: reasons.size > 0,
     required: insufficient ? [...new Set(denied.flatMap((c) => requiredOf(c.decision)))] : [],

@@ -17,9 +17,12 @@ export class Browser {
 
   /** Follows redirects until one leads to the client. */
   async open(url: string, form?: URLSearchParams): Promise<Page> {
-    const cookies = [...this.#cookies].filter(([, c]) => new URL(url).pathname.startsWith(c.path)).map(([name, c]) => `${name}=${c.value}`);
+    const cookies = [...this.#cookies]
+      .filter(([, c]) => new URL(url).pathname.startsWith(c.path))
+      .map(([name, c]) => `${name}=${c.value}`);
     const answer = await fetch(url, {
-      redirect: "manual", headers: { Cookie: cookies.join("; "), "Sec-Fetch-Site": "same-origin" },
+      redirect: "manual",
+      headers: { Cookie: cookies.join("; "), "Sec-Fetch-Site": "same-origin" },
       ...(form !== undefined && { method: "POST", body: form }),
     });
     for (const line of answer.headers.getSetCookie()) {
@@ -39,7 +42,10 @@ export class Browser {
   async send(page: Page, field: string, fill: Record<string, string | string[]>): Promise<Page> {
     for (const [whole, attributes = ""] of page.text.matchAll(/<form\b([^>]*)>.*?<\/form>/gs)) {
       const inputs = [...whole.matchAll(/<(input|button)\b([^>]*)>/g)].map(([, tag, a = ""]) => ({
-        tag, name: attribute(a, "name"), type: attribute(a, "type"), value: attribute(a, "value"),
+        tag,
+        name: attribute(a, "name"),
+        type: attribute(a, "type"),
+        value: attribute(a, "value"),
       }));
       if (!inputs.some((i) => i.name === field)) {
         continue;
@@ -51,7 +57,9 @@ export class Browser {
         }
       }
       for (const [name, values] of Object.entries(fill)) {
-        [values].flat().forEach((value) => { form.append(name, value); });
+        [values].flat().forEach((value) => {
+          form.append(name, value);
+        });
       }
       return this.open(new URL(attribute(attributes, "action"), page.url).href, form);
     }
@@ -61,7 +69,12 @@ export class Browser {
 
 function attribute(attributes: string, name: string): string {
   const value = new RegExp(`(?:^|\\s)${name}="([^"]*)"`).exec(attributes)?.[1] ?? "";
-  return value.replaceAll("&#34;", '"').replaceAll("&#39;", "'").replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
+  return value
+    .replaceAll("&#34;", '"')
+    .replaceAll("&#39;", "'")
+    .replaceAll("&lt;", "<")
+    .replaceAll("&gt;", ">")
+    .replaceAll("&amp;", "&");
 }
 
 /** What a host has after a user has allowed something. */
@@ -71,19 +84,42 @@ export interface Connection {
 }
 
 /** Connects to a resource with exactly these scopes, by the whole flow a host goes through. */
-export async function connect(o: { issuer: string; resource: string; email: string; password: string; scopes: string[] }): Promise<Connection> {
+export async function connect(o: {
+  issuer: string;
+  resource: string;
+  email: string;
+  password: string;
+  scopes: string[];
+}): Promise<Connection> {
   const { origin, pathname } = new URL(o.issuer);
-  const metadata = await json<Record<string, string>>(fetch(`${origin}/.well-known/oauth-authorization-server${pathname}`));
+  const metadata = await json<Record<string, string>>(
+    fetch(`${origin}/.well-known/oauth-authorization-server${pathname}`),
+  );
   const endpoint = (name: string): string => metadata[name] ?? "";
-  const registration = { client_name: "SDK test", redirect_uris: [redirect], token_endpoint_auth_method: "none", application_type: "native" };
-  const { client_id: client } = await json<{ client_id: string }>(fetch(endpoint("registration_endpoint"), {
-    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(registration),
-  }));
+  const registration = {
+    client_name: "SDK test",
+    redirect_uris: [redirect],
+    token_endpoint_auth_method: "none",
+    application_type: "native",
+  };
+  const { client_id: client } = await json<{ client_id: string }>(
+    fetch(endpoint("registration_endpoint"), {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(registration),
+    }),
+  );
   const verifier = randomBytes(36).toString("base64url");
   const authorize = new URL(endpoint("authorization_endpoint"));
   authorize.search = new URLSearchParams({
-    response_type: "code", client_id: client, redirect_uri: redirect, state: "here", resource: o.resource, scope: o.scopes.join(" "),
-    code_challenge: createHash("sha256").update(verifier).digest("base64url"), code_challenge_method: "S256",
+    response_type: "code",
+    client_id: client,
+    redirect_uri: redirect,
+    state: "here",
+    resource: o.resource,
+    scope: o.scopes.join(" "),
+    code_challenge: createHash("sha256").update(verifier).digest("base64url"),
+    code_challenge_method: "S256",
   }).toString();
   const browser = new Browser();
   const signIn = await browser.open(authorize.href);
@@ -91,16 +127,24 @@ export async function connect(o: { issuer: string; resource: string; email: stri
   const back = await browser.send(consent, "decision", { scope: o.scopes, decision: "approve" });
   const { searchParams: answer } = new URL(back.location ?? "http://nowhere.example");
   assert.equal(answer.get("iss"), o.issuer, back.text);
-  const token = await json<{ access_token: string; refresh_token: string; scope: string }>(fetch(endpoint("token_endpoint"), {
-    method: "POST", body: new URLSearchParams({
-      grant_type: "authorization_code", code: answer.get("code") ?? "", redirect_uri: redirect, client_id: client, code_verifier: verifier,
-      resource: o.resource,
+  const token = await json<{ access_token: string; refresh_token: string; scope: string }>(
+    fetch(endpoint("token_endpoint"), {
+      method: "POST",
+      body: new URLSearchParams({
+        grant_type: "authorization_code",
+        code: answer.get("code") ?? "",
+        redirect_uri: redirect,
+        client_id: client,
+        code_verifier: verifier,
+        resource: o.resource,
+      }),
     }),
-  }));
+  );
   assert.deepEqual(token.scope.split(" ").sort(), [...o.scopes].sort());
   return {
     token: token.access_token,
-    async revoke() { // RFC 7009, as a host does when its user signs out of it
+    async revoke() {
+      // RFC 7009, as a host does when its user signs out of it
       const form = new URLSearchParams({ token: token.refresh_token, client_id: client });
       assert.equal((await fetch(endpoint("revocation_endpoint"), { method: "POST", body: form })).status, 200);
     },

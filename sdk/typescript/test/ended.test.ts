@@ -11,13 +11,23 @@ import { callBody, eventually, frameworks, MemoryLog, World } from "./world.js";
 function open(w: World, token: string, body?: string): { status: number; text: string; ended: boolean } {
   const state = { status: 0, text: "", ended: false };
   const headers: Record<string, string> = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
-  const req = httpRequest(w.url + "/mcp", { method: body === undefined ? "GET" : "POST", headers, agent: false }, (res) => {
-    state.status = res.statusCode ?? 0;
-    res.on("data", (chunk: Buffer) => { state.text += chunk.toString(); });
-    res.on("close", () => { state.ended = true; });
-    res.on("error", () => undefined);
+  const req = httpRequest(
+    w.url + "/mcp",
+    { method: body === undefined ? "GET" : "POST", headers, agent: false },
+    (res) => {
+      state.status = res.statusCode ?? 0;
+      res.on("data", (chunk: Buffer) => {
+        state.text += chunk.toString();
+      });
+      res.on("close", () => {
+        state.ended = true;
+      });
+      res.on("error", () => undefined);
+    },
+  );
+  req.on("error", () => {
+    state.ended = true;
   });
-  req.on("error", () => { state.ended = true; });
   req.end(body);
   return state;
 }
@@ -33,7 +43,8 @@ async function* ticks(ended: AbortSignal): AsyncGenerator<string> {
 for (const framework of frameworks) {
   describe(`what is under way behind ${framework}`, { concurrency: 3 }, () => {
     for (const [name, change] of [
-      ["revoked", { ended: { grants: ["grt_1"] } }], ["stopped", { stops: [{ kind: "user", value: "usr_ann" }] }],
+      ["revoked", { ended: { grants: ["grt_1"] } }],
+      ["stopped", { stops: [{ kind: "user", value: "usr_ann" }] }],
     ] as const) {
       test(`ends when its grant is ${name}: streams`, async (t) => {
         const w = await World.start(t, framework);
@@ -48,7 +59,10 @@ for (const framework of frameworks) {
             }
           },
         });
-        const ann = [open(w, await w.token("data:read")), open(w, await w.token("data:read"), callBody(1, "read_data"))];
+        const ann = [
+          open(w, await w.token("data:read")),
+          open(w, await w.token("data:read"), callBody(1, "read_data")),
+        ];
         const bob = open(w, await w.token("data:read", { sub: "usr_bob", grant_id: "grt_2" }));
         await eventually("all have begun", () => [...ann, bob].every((s) => s.text.includes("still here")));
         w.issuer.change(structuredClone(change) as object);
@@ -62,8 +76,16 @@ for (const framework of frameworks) {
       test(`is answered when its grant is ${name} before there was an answer`, async (t) => {
         const w = await World.start(t, framework);
         let release = (): void => undefined;
-        const held = new Promise<void>((resolve) => { release = resolve; });
-        w.reply = () => ({ headers: { "Content-Type": "application/json" }, stream: async function* () { await held; yield "{}"; } });
+        const held = new Promise<void>((resolve) => {
+          release = resolve;
+        });
+        w.reply = () => ({
+          headers: { "Content-Type": "application/json" },
+          stream: async function* () {
+            await held;
+            yield "{}";
+          },
+        });
         w.hold = held;
         const call = open(w, await w.token("data:read"), callBody(7, "read_data"));
         await eventually("it has arrived", () => w.arrived > 0);
@@ -107,11 +129,26 @@ test("records say everything a decision was made from, and no argument but those
     assert.match(id, /^call_[A-Z2-7]{26}$/);
     assert.ok(Math.abs(Date.parse(at) - Date.now()) < 60_000 && latency > 0 && silence >= 0);
     assert.deepEqual(rest, {
-      kind: "tool", tool: "read_data", user: "usr_ann", org: "org_globex", client: "cli_claude", host: "claude-code", grant: "grt_1",
-      proof: "token", scopes: ["data:read"], allowed: true, reason: "allowed", revision: 1, seq: 1, status: 200,
+      kind: "tool",
+      tool: "read_data",
+      user: "usr_ann",
+      org: "org_globex",
+      client: "cli_claude",
+      host: "claude-code",
+      grant: "grt_1",
+      proof: "token",
+      scopes: ["data:read"],
+      allowed: true,
+      reason: "allowed",
+      revision: 1,
+      seq: 1,
+      status: 200,
       arguments: { dataset: "accounts" },
     });
-    assert.deepEqual([denied.tool, denied.allowed, denied.status, denied.missing], ["merge_data", false, 403, ["data:write"]]);
+    assert.deepEqual(
+      [denied.tool, denied.allowed, denied.status, denied.missing],
+      ["merge_data", false, 403, ["data:write"]],
+    );
     const request = calls.find((c) => c.kind === "request");
     assert.deepEqual([request?.tool, request?.reason, request?.status], ["GET", "revoked", 401]);
     assert.equal(JSON.stringify(calls).includes("s3cret"), false);
@@ -119,7 +156,11 @@ test("records say everything a decision was made from, and no argument but those
 });
 
 test("an observer that fails harms nobody", async (t) => {
-  const w = await World.start(t, "fetch", { observe: () => { throw new Error("full"); } });
+  const w = await World.start(t, "fetch", {
+    observe: () => {
+      throw new Error("full");
+    },
+  });
   assert.equal((await w.tool(await w.token("data:read"), "read_data")).status, 200);
   assert.equal(w.log.count("the observer of calls failed"), 1);
 });
@@ -137,8 +178,14 @@ describe("reports", () => {
     const [report] = w.issuer.reports;
     assert.equal(Buffer.from(report?.authorization?.split(" ")[1] ?? "", "base64").toString(), "rcr_1:s%3Ae%2Fc%20ret");
     const { calls } = JSON.parse(report?.body ?? "") as { calls: CallRecord[] };
-    assert.deepEqual(calls.map((c) => c.tool), Array.from({ length: 5 }, () => "read_data"));
-    assert.equal(w.log.lines.some((line) => line.includes("s:e/c")), false);
+    assert.deepEqual(
+      calls.map((c) => c.tool),
+      Array.from({ length: 5 }, () => "read_data"),
+    );
+    assert.equal(
+      w.log.lines.some((line) => line.includes("s:e/c")),
+      false,
+    );
   });
 
   test("are delivered at the end, and again when the issuer was away", async () => {
@@ -154,7 +201,10 @@ describe("reports", () => {
     back();
     await ostiary.close();
     const tools = is.reports.flatMap((r) => (JSON.parse(r.body) as { calls: CallRecord[] }).calls.map((c) => c.tool));
-    assert.deepEqual(tools, Array.from({ length: 300 }, (_, i) => `t${i}`));
+    assert.deepEqual(
+      tools,
+      Array.from({ length: 300 }, (_, i) => `t${i}`),
+    );
     await is.close();
   });
 
@@ -168,14 +218,16 @@ describe("reports", () => {
         return false;
       }
       const chunks: Buffer[] = [];
-      req.on("data", (chunk: Buffer) => chunks.push(chunk)).on("end", () => {
-        bodies.push(Buffer.concat(chunks).toString());
-        if (bodies.length === 1) {
-          res.destroy();
-        } else {
-          res.end("{}");
-        }
-      });
+      req
+        .on("data", (chunk: Buffer) => chunks.push(chunk))
+        .on("end", () => {
+          bodies.push(Buffer.concat(chunks).toString());
+          if (bodies.length === 1) {
+            res.destroy();
+          } else {
+            res.end("{}");
+          }
+        });
       return true;
     };
     ostiary.record(() => ({ tool: "first" }) as CallRecord);

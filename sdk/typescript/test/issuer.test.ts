@@ -7,7 +7,7 @@ import { exportJWK, generateKeyPair } from "jose";
 import { NotReady, Ostiary, type OstiaryOptions } from "../src/index.js";
 import { parseKeys } from "../src/issuer/keys.js";
 import { resourceId, Signer, testDocument, TestIssuer } from "./issuer.js";
-import { errorOf, eventually, MemoryLog, World } from "./world.js";
+import { eventually, MemoryLog, World } from "./world.js";
 
 const jwks = "/i/acme/jwks";
 const policyPath = `/i/acme/resources/${resourceId}/policy`;
@@ -21,7 +21,9 @@ describe("keys", () => {
     w.issuer.keys.unshift(next);
     w.issuer.clock.advance(6);
     const before = w.issuer.fetched(jwks);
-    const answers = await Promise.all(Array.from({ length: 40 }, async () => w.tool(await w.token("data:read"), "read_data")));
+    const answers = await Promise.all(
+      Array.from({ length: 40 }, async () => w.tool(await w.token("data:read"), "read_data")),
+    );
     assert.deepEqual([...new Set(answers.map((a) => a.status))], [200]);
     assert.equal(w.issuer.fetched(jwks) - before, 1);
   });
@@ -31,7 +33,9 @@ describe("keys", () => {
     const key = w.issuer.signer;
     const before = w.issuer.fetched(jwks);
     for (let i = 0; i < 30; i++) {
-      const token = await new Signer(randomUUID(), key.alg, key.key, key.jwk).sign(w.issuer.claims("data:read"), { typ: "at+jwt" });
+      const token = await new Signer(randomUUID(), key.alg, key.key, key.jwk).sign(w.issuer.claims("data:read"), {
+        typ: "at+jwt",
+      });
       assert.equal((await w.tool(token, "read_data")).status, 401);
     }
     assert.ok(w.issuer.fetched(jwks) - before <= 1);
@@ -68,11 +72,20 @@ describe("keys", () => {
     const jwk = await exportJWK(weak.publicKey);
     const secretKey = { kty: "oct", k: "c2VjcmV0", kid: "secret", alg: "HS256" };
     const items = [
-      { kty: "future", kid: "x" }, null, "odd", { ...jwk, n: jwk.n?.slice(0, 171), kid: "weak" },
-      { ...(await exportJWK((await Signer.make("")).key)), kid: "private" }, secretKey,
-      { ...good.jwk, kid: undefined }, { ...good.jwk, kid: "" }, { ...good.jwk, kid: "enc", use: "enc" },
-      (await Signer.make("odd", "ES384")).jwk, { ...good.jwk, kid: "wrong", alg: "RS256" }, { ...good.jwk, kid: "off", x: "AAAA" },
-      good.jwk, (await Signer.make("good")).jwk,
+      { kty: "future", kid: "x" },
+      null,
+      "odd",
+      { ...jwk, n: jwk.n?.slice(0, 171), kid: "weak" },
+      { ...(await exportJWK((await Signer.make("")).key)), kid: "private" },
+      secretKey,
+      { ...good.jwk, kid: undefined },
+      { ...good.jwk, kid: "" },
+      { ...good.jwk, kid: "enc", use: "enc" },
+      (await Signer.make("odd", "ES384")).jwk,
+      { ...good.jwk, kid: "wrong", alg: "RS256" },
+      { ...good.jwk, kid: "off", x: "AAAA" },
+      good.jwk,
+      (await Signer.make("good")).jwk,
     ];
     const keys = await parseKeys(Buffer.from(JSON.stringify({ keys: items })));
     assert.deepEqual([...keys.keys()], ["good"]);
@@ -84,16 +97,66 @@ describe("keys", () => {
 describe("the start", () => {
   const cannot: Record<string, [(is: TestIssuer) => void, string]> = {
     "the issuer is down": [(is) => void is.goDown(), "metadata of the issuer: answered 502"],
-    "another issuer answers": [(is) => { is.meta = (m) => { m["issuer"] = "https://evil.example"; }; }, "names another issuer"],
-    "issuer with a slash": [(is) => { is.meta = (m) => { m["issuer"] = is.url + "/"; }; }, "names another issuer"],
-    "no jwks_uri": [(is) => { is.meta = (m) => { m["jwks_uri"] = undefined; }; }, "no usable jwks_uri"],
-    "jwks_uri is a file": [(is) => { is.meta = (m) => { m["jwks_uri"] = "file:///etc/passwd"; }; }, "no usable jwks_uri"],
-    "metadata is endless": [(is) => { is.meta = (m) => { m["x"] = "a".repeat(300_000); }; }, "more than 262144 bytes"],
-    "keys are elsewhere": [(is) => {
-      is.override = (req, res) => req.url === jwks && Boolean(res.writeHead(302, { Location: "/elsewhere" }).end());
-    }, "keys of the issuer: answered 302"],
-    "no usable key": [(is) => { is.keys = []; }, "no usable key"],
-    "policy is about another resource": [(is) => { is.spoilPolicy = (b) => { b["sub"] = "res_other"; }; }, "another resource"],
+    "another issuer answers": [
+      (is) => {
+        is.meta = (m) => {
+          m["issuer"] = "https://evil.example";
+        };
+      },
+      "names another issuer",
+    ],
+    "issuer with a slash": [
+      (is) => {
+        is.meta = (m) => {
+          m["issuer"] = is.url + "/";
+        };
+      },
+      "names another issuer",
+    ],
+    "no jwks_uri": [
+      (is) => {
+        is.meta = (m) => {
+          m["jwks_uri"] = undefined;
+        };
+      },
+      "no usable jwks_uri",
+    ],
+    "jwks_uri is a file": [
+      (is) => {
+        is.meta = (m) => {
+          m["jwks_uri"] = "file:///etc/passwd";
+        };
+      },
+      "no usable jwks_uri",
+    ],
+    "metadata is endless": [
+      (is) => {
+        is.meta = (m) => {
+          m["x"] = "a".repeat(300_000);
+        };
+      },
+      "more than 262144 bytes",
+    ],
+    "keys are elsewhere": [
+      (is) => {
+        is.override = (req, res) => req.url === jwks && Boolean(res.writeHead(302, { Location: "/elsewhere" }).end());
+      },
+      "keys of the issuer: answered 302",
+    ],
+    "no usable key": [
+      (is) => {
+        is.keys = [];
+      },
+      "no usable key",
+    ],
+    "policy is about another resource": [
+      (is) => {
+        is.spoilPolicy = (b) => {
+          b["sub"] = "res_other";
+        };
+      },
+      "another resource",
+    ],
   };
   for (const [name, [spoil, why]] of Object.entries(cannot)) {
     test(`waits and says why: ${name}`, async (t) => {
@@ -114,7 +177,9 @@ describe("the start", () => {
   test("answers 503 until it is over, and goes on by itself", async (t) => {
     for (const framework of ["fetch", "express", "hono"] as const) {
       let back = (): void => undefined;
-      const started = World.start(t, framework, { startTimeout: 50 }, (is) => { back = is.goDown(); });
+      const started = World.start(t, framework, { startTimeout: 50 }, (is) => {
+        back = is.goDown();
+      });
       await assert.rejects(started, NotReady);
       back();
     }
@@ -147,9 +212,17 @@ describe("the start", () => {
   test("refuses options that cannot work", () => {
     const good: OstiaryOptions = { issuer: "https://issuer.example", resourceId: "res_x", logger: new MemoryLog() };
     for (const bad of [
-      { issuer: "/i/acme" }, { issuer: "ftp://x.example" }, { issuer: "https://x.example/" }, { issuer: "https://x.example?a" },
-      { issuer: "https://u:p@x.example" }, { resourceId: "" }, { skew: 121 }, { skew: -1 }, { skew: NaN },
-      { policy: testDocument("nonsense") }, { policy: testDocument(), identifier: "https://x.example" },
+      { issuer: "/i/acme" },
+      { issuer: "ftp://x.example" },
+      { issuer: "https://x.example/" },
+      { issuer: "https://x.example?a" },
+      { issuer: "https://u:p@x.example" },
+      { resourceId: "" },
+      { skew: 121 },
+      { skew: -1 },
+      { skew: NaN },
+      { policy: testDocument("nonsense") },
+      { policy: testDocument(), identifier: "https://x.example" },
     ]) {
       assert.throws(() => new Ostiary({ ...good, ...bad }), JSON.stringify(bad));
     }
@@ -160,7 +233,10 @@ describe("the start", () => {
     const w = await World.start(t, "fetch", { policy });
     assert.equal(w.ostiary.policy, policy);
     assert.equal(w.issuer.fetched(policyPath), 0);
-    assert.equal((await w.tool(await w.token("data:read", { aud: "https://static.example/mcp" }), "read_data")).status, 200);
+    assert.equal(
+      (await w.tool(await w.token("data:read", { aud: "https://static.example/mcp" }), "read_data")).status,
+      200,
+    );
   });
 });
 
@@ -169,9 +245,13 @@ describe("the policy", () => {
     const w = await World.start(t, "fetch");
     const token = await w.token("data:read");
     assert.equal((await w.tool(token, "write_data")).status, 403);
-    w.issuer.publish((doc) => { (doc.tools ?? {})["write_data"] = { scopes: ["data:read"], match: "all" }; });
+    w.issuer.publish((doc) => {
+      (doc.tools ?? {})["write_data"] = { scopes: ["data:read"], match: "all" };
+    });
     await eventually("the new map is in force", async () => (await w.tool(token, "write_data")).status === 200);
-    w.issuer.publish((doc) => { delete (doc.tools ?? {})["read_data"]; });
+    w.issuer.publish((doc) => {
+      delete (doc.tools ?? {})["read_data"];
+    });
     await eventually("the tool is gone", async () => (await w.tool(token, "read_data")).body.includes("Unknown tool"));
   });
 
@@ -184,31 +264,84 @@ describe("the policy", () => {
   });
 
   const spoiled: Record<string, (is: TestIssuer, stranger: Signer) => void> = {
-    "older revision": (is) => { is.doc.revision = 0; },
-    "other issuer": (is) => { is.spoilPolicy = (b) => { b["iss"] = "https://evil.example"; }; },
-    "other subject": (is) => { is.spoilPolicy = (b) => { b["sub"] = "res_globex"; }; },
-    "other resource": (is) => { is.doc.resource.id = "res_globex"; },
-    expired: (is) => { is.spoilPolicy = (b) => { b["exp"] = is.clock.seconds - 3600; }; },
-    "without expiry": (is) => { is.spoilPolicy = (b) => { b["exp"] = undefined; }; },
-    "from the future": (is) => { is.spoilPolicy = (b) => { b["iat"] = is.clock.seconds + 3600; b["exp"] = is.clock.seconds + 7200; }; },
-    "broken identifier": (is) => { is.doc.resource.identifier = "nonsense"; },
-    "no document": (is) => { is.spoilPolicy = (b) => { b["policy"] = null; }; },
-    "other type": (is) => { is.policyType = "at+jwt"; is.spoilPolicy = () => undefined; },
-    "other key": (is, stranger) => { is.policyKey = stranger; is.spoilPolicy = () => undefined; },
-    "not signed": (is) => { is.override = (req, res) => req.url === policyPath && Boolean(res.end('{"policy":{"revision":9}}')); },
-    "larger than any policy": (is) => { is.override = (req, res) => req.url === policyPath && Boolean(res.end(Buffer.alloc(9 * 2 ** 20, "a"))); },
-    "an outage": (is) => { is.override = (req, res) => req.url === policyPath && Boolean(res.writeHead(418).end()); },
+    "older revision": (is) => {
+      is.doc.revision = 0;
+    },
+    "other issuer": (is) => {
+      is.spoilPolicy = (b) => {
+        b["iss"] = "https://evil.example";
+      };
+    },
+    "other subject": (is) => {
+      is.spoilPolicy = (b) => {
+        b["sub"] = "res_globex";
+      };
+    },
+    "other resource": (is) => {
+      is.doc.resource.id = "res_globex";
+    },
+    expired: (is) => {
+      is.spoilPolicy = (b) => {
+        b["exp"] = is.clock.seconds - 3600;
+      };
+    },
+    "without expiry": (is) => {
+      is.spoilPolicy = (b) => {
+        b["exp"] = undefined;
+      };
+    },
+    "from the future": (is) => {
+      is.spoilPolicy = (b) => {
+        b["iat"] = is.clock.seconds + 3600;
+        b["exp"] = is.clock.seconds + 7200;
+      };
+    },
+    "broken identifier": (is) => {
+      is.doc.resource.identifier = "nonsense";
+    },
+    "no document": (is) => {
+      is.spoilPolicy = (b) => {
+        b["policy"] = null;
+      };
+    },
+    "other type": (is) => {
+      is.policyType = "at+jwt";
+      is.spoilPolicy = () => undefined;
+    },
+    "other key": (is, stranger) => {
+      is.policyKey = stranger;
+      is.spoilPolicy = () => undefined;
+    },
+    "not signed": (is) => {
+      is.override = (req, res) => req.url === policyPath && Boolean(res.end('{"policy":{"revision":9}}'));
+    },
+    "larger than any policy": (is) => {
+      is.override = (req, res) => req.url === policyPath && Boolean(res.end(Buffer.alloc(9 * 2 ** 20, "a")));
+    },
+    "an outage": (is) => {
+      is.override = (req, res) => req.url === policyPath && Boolean(res.writeHead(418).end());
+    },
   };
   for (const [name, spoil] of Object.entries(spoiled)) {
     test(`that is spoiled is not taken: ${name}`, async (t) => {
       const w = await World.start(t, "fetch", { pollEvery: 2 });
-      w.issuer.doc = { ...testDocument(), revision: 2, tools: { delete_data: { scopes: ["data:read"], match: "all" } } };
+      w.issuer.doc = {
+        ...testDocument(),
+        revision: 2,
+        tools: { delete_data: { scopes: ["data:read"], match: "all" } },
+      };
       spoil(w.issuer, await Signer.make("key-1"));
       await eventually("it is noticed", () => w.log.count("policy cannot be renewed") > 0);
       const asked = w.issuer.fetched(policyPath);
       await eventually("more polls", () => w.issuer.fetched(policyPath) > asked + 2);
-      assert.equal((await w.tool(await w.token("data:read", { aud: "https://mcp.acme.example/mcp" }), "delete_data")).status, 403);
-      assert.equal((await w.tool(await w.token("data:read", { aud: "https://mcp.acme.example/mcp" }), "read_data")).status, 200);
+      assert.equal(
+        (await w.tool(await w.token("data:read", { aud: "https://mcp.acme.example/mcp" }), "delete_data")).status,
+        403,
+      );
+      assert.equal(
+        (await w.tool(await w.token("data:read", { aud: "https://mcp.acme.example/mcp" }), "read_data")).status,
+        200,
+      );
       assert.equal(w.log.count("policy cannot be renewed"), 1);
       w.issuer.spoilPolicy = w.issuer.policyKey = w.issuer.override = undefined;
       w.issuer.policyType = "ostiary-policy+jwt";
@@ -220,16 +353,25 @@ describe("the policy", () => {
 
   test("in shadow mode is recorded, not acted upon; what was taken back or stopped is", async (t) => {
     const calls: string[] = [];
-    const w = await World.start(t, "fetch", {
-      observe: (c) => calls.push(`${c.tool} ${String(c.allowed)} ${String(c.shadowed ?? false)} ${c.reason}`),
-    }, (is) => { is.doc.mode = "shadow"; });
+    const w = await World.start(
+      t,
+      "fetch",
+      {
+        observe: (c) => calls.push(`${c.tool} ${String(c.allowed)} ${String(c.shadowed ?? false)} ${c.reason}`),
+      },
+      (is) => {
+        is.doc.mode = "shadow";
+      },
+    );
     const token = await w.token("data:read");
     for (const tool of ["read_data", "delete_data", "unmapped", "never_heard_of"]) {
       assert.equal((await w.tool(token, tool)).status, 200);
     }
     assert.equal(w.seen.length, 4);
     assert.deepEqual(calls, [
-      "read_data true false allowed", "delete_data true true insufficient_scope", "unmapped true true unmapped_tool",
+      "read_data true false allowed",
+      "delete_data true true insufficient_scope",
+      "unmapped true true unmapped_tool",
       "never_heard_of true true unknown_tool",
     ]);
     assert.equal(w.log.count("call would be denied"), 3);
@@ -238,192 +380,5 @@ describe("the policy", () => {
     await eventually("the stop bites", async () => (await w.tool(token, "delete_data")).body.includes("-32013"));
     w.issuer.change({ ended: { grants: ["grt_1"] } });
     await eventually("the revocation bites", async () => (await w.tool(token, "read_data")).status === 401);
-  });
-});
-
-describe("the feed", () => {
-  test("revokes grants, users, organizations and clients", async (t) => {
-    for (const ended of [{ grants: ["grt_1"] }, { users: ["usr_ann"] }, { organizations: ["org_globex"] }, { clients: ["cli_claude"] }]) {
-      const w = await World.start(t, "fetch");
-      const token = await w.token("data:read");
-      assert.equal((await w.tool(token, "read_data")).status, 200);
-      w.issuer.change({ ended });
-      await eventually("it bites", async () => (await w.tool(token, "read_data")).status === 401);
-      const a = await w.call("POST", "/mcp", { token, body: "not even JSON" });
-      assert.equal(a.status, 401); // before anything about the body
-      assert.match(a.headers["www-authenticate"] ?? "", /^Bearer error="invalid_token"/);
-      assert.equal((await w.call("GET", "/mcp", { token })).status, 401);
-      const other = { sub: "usr_bob", org_id: "org_x", client_id: "cli_x", grant_id: "grt_2" };
-      assert.equal((await w.tool(await w.token("data:read", other), "read_data")).status, 200);
-    }
-  });
-
-  test("stops hosts, users, organizations and the server", async (t) => {
-    for (const [kind, value] of [["host", "claude-code"], ["user", "usr_ann"], ["organization", "org_globex"], ["server", resourceId]] as const) {
-      const w = await World.start(t, "fetch");
-      const token = await w.token("data:read", { host: "claude-code" });
-      w.issuer.change({ stops: [{ kind, value }] });
-      await eventually("it bites", async () => (await w.tool(token, "read_data")).body.includes("-32013"));
-      const call = await w.tool(token, "read_data");
-      assert.equal(call.status, 200);
-      assert.equal(call.headers["www-authenticate"], undefined);
-      assert.equal(errorOf(call).id, 1);
-      const init = await w.call("POST", "/mcp", { token, body: '{"jsonrpc":"2.0","id":"i","method":"initialize","params":{}}' });
-      assert.equal(errorOf(init).code, -32013);
-      for (const a of [
-        await w.call("GET", "/mcp", { token }), await w.call("DELETE", "/mcp", { token }),
-        await w.call("POST", "/mcp", { token, body: '{"jsonrpc":"2.0","method":"notifications/initialized"}' }),
-      ]) {
-        assert.equal(a.status, 403);
-        assert.match(a.body, /"error":"access_stopped"/);
-        assert.equal(a.headers["www-authenticate"], undefined);
-      }
-      w.issuer.change({ stops: [] });
-      await eventually("it is lifted", async () => !(await w.tool(token, "read_data")).body.includes("-32013"));
-    }
-  });
-
-  test("stops one tool on that call only", async (t) => {
-    const w = await World.start(t, "fetch");
-    const token = await w.token("data:read data:write");
-    w.issuer.change({ stops: [{ kind: "tool", value: "write_data" }] });
-    await eventually("it bites", async () => (await w.tool(token, "write_data")).body.includes("-32013"));
-    assert.equal((await w.tool(token, "read_data")).status, 200);
-  });
-
-  const ways: Record<string, (is: TestIssuer) => void> = {
-    "by long-poll where there are no streams": (is) => { is.streams = false; },
-    "by long-poll where streams are refused": (is) => {
-      is.override = (req, res) => req.headers.accept === "text/event-stream" && Boolean(res.writeHead(406).end());
-    },
-    "by long-poll where a stream ends at once": (is) => {
-      is.override = (req, res) => req.headers.accept === "text/event-stream" &&
-        Boolean(res.writeHead(200, { "Content-Type": "text/event-stream" }).end());
-    },
-  };
-  for (const [name, spoil] of Object.entries(ways)) {
-    test(`arrives ${name}`, async (t) => {
-      const w = await World.start(t, "fetch", {}, spoil);
-      const token = await w.token("data:read");
-      assert.equal((await w.tool(token, "read_data")).status, 200);
-      for (const grants of [["grt_1"], [], ["grt_1"]]) {
-        w.issuer.change({ ended: { grants } });
-        await eventually("it bites", async () => ((await w.tool(token, "read_data")).status === 401) === (grants.length > 0));
-      }
-    });
-  }
-
-  test("is resumed after the issuer was away, from where it was", async (t) => {
-    const w = await World.start(t, "fetch");
-    const token = await w.token("data:read");
-    await eventually("a stream is open", () => w.issuer.open.size > 0);
-    const back = w.issuer.goDown();
-    w.issuer.change({ ended: { grants: ["grt_1"] } });
-    await eventually("it is noticed", () => w.log.count("the feed of revocations cannot be read") > 0);
-    assert.equal((await w.tool(token, "read_data")).status, 200);
-    back();
-    await eventually("it bites", async () => (await w.tool(token, "read_data")).status === 401);
-    assert.equal(w.log.count("the feed of revocations can be read again"), 1);
-  });
-
-  const refused: Record<string, (is: TestIssuer) => void> = {
-    "other issuer": (is) => { is.spoilFeed = (b) => { b["iss"] = "https://evil.example"; }; },
-    "other resource": (is) => { is.spoilFeed = (b) => { b["sub"] = "res_globex"; }; },
-    expired: (is) => { is.spoilFeed = (b) => { b["iat"] = is.clock.seconds - 4000; b["exp"] = is.clock.seconds - 3600; }; },
-    "without expiry": (is) => { is.spoilFeed = (b) => { b["exp"] = undefined; }; },
-    "expires before it was signed": (is) => { is.spoilFeed = (b) => { b["exp"] = b["iat"]; }; },
-    "from the future": (is) => { is.spoilFeed = (b) => { b["iat"] = is.clock.seconds + 3600; b["exp"] = is.clock.seconds + 7200; }; },
-    "a token": (is) => { is.feedType = "at+jwt"; },
-    "no feed in it": (is) => { is.spoilFeed = (b) => { b["feed"] = {}; }; },
-    "no sequence": (is) => { is.spoilFeed = (b) => { b["feed"] = { seq: -1, revision: 1, ended: {} }; }; },
-    "lower sequence": (is) => { is.feed.seq = 0; },
-  };
-  for (const [name, spoil] of Object.entries(refused)) {
-    test(`is refused: ${name}`, async (t) => {
-      for (const streams of [true, false]) {
-        const w = await World.start(t, "fetch", {}, (is) => { is.streams = streams; });
-        const token = await w.token("data:read");
-        w.issuer.feed = { seq: w.issuer.feed.seq, revision: 1, ended: { grants: ["grt_1"] } };
-        w.issuer.feed.seq = 2;
-        spoil(w.issuer);
-        w.issuer.tell();
-        await eventually("it is noticed", () => w.log.count("going on with the last one") > 0);
-        assert.equal((await w.tool(token, "read_data")).status, 200, "what is refused changes nothing");
-        w.issuer.spoilFeed = undefined;
-        w.issuer.feedType = "ostiary-revocations+jwt";
-        w.issuer.change({ seq: 3, ended: { grants: ["grt_1"] } });
-        await eventually("a good one is taken", async () => (await w.tool(token, "read_data")).status === 401);
-      }
-    });
-  }
-
-  test("never goes back, also not over a new connection", async (t) => {
-    const w = await World.start(t, "fetch");
-    const token = await w.token("data:read");
-    w.issuer.change({ seq: 7, ended: { grants: ["grt_1"] } });
-    await eventually("it bites", async () => (await w.tool(token, "read_data")).status === 401);
-    w.issuer.feed = { seq: 6, revision: 1, ended: {} };
-    w.issuer.open.forEach((res) => res.destroy());
-    await eventually("it is noticed", () => w.log.count("goes back from sequence 7 to 6") > 0);
-    assert.equal((await w.tool(token, "read_data")).status, 401);
-  });
-
-  test("brings a new revision at once", async (t) => {
-    const w = await World.start(t, "fetch", { pollEvery: 60_000 }); // polls alone would come too late
-    const token = await w.token("data:read");
-    w.issuer.publish((doc) => { (doc.tools ?? {})["write_data"] = { scopes: ["data:read"], match: "all" }; });
-    await eventually("the new map is in force", async () => (await w.tool(token, "write_data")).status === 200);
-  });
-
-  test("silence ends what does most harm first", async (t) => {
-    const w = await World.start(t, "fetch");
-    const token = await w.token("data:read data:admin", { exp: w.issuer.clock.seconds + 10 * 86400 });
-    const body = async (tool: string): Promise<string> => {
-      const a = await w.tool(token, tool);
-      if (a.status === 503) {
-        assert.equal(a.headers["retry-after"], "30");
-        assert.equal(errorOf(a).code, -32014);
-        assert.equal(a.headers["www-authenticate"], undefined);
-      }
-      return `${tool} ${a.status}`;
-    };
-    const all = async (): Promise<string[]> => [await body("read_data"), await body("write_data"), await body("delete_data")];
-    const back = w.issuer.goDown();
-    assert.deepEqual(await all(), ["read_data 200", "write_data 200", "delete_data 200"]);
-    w.issuer.clock.advance(310);
-    assert.deepEqual(await all(), ["read_data 200", "write_data 200", "delete_data 503"]);
-    w.issuer.clock.advance(3600);
-    assert.deepEqual(await all(), ["read_data 200", "write_data 503", "delete_data 503"]);
-    w.issuer.clock.advance(86400);
-    assert.deepEqual(await all(), ["read_data 503", "write_data 503", "delete_data 503"]);
-    back();
-    await eventually("contact is back", async () => (await body("delete_data")) === "delete_data 200");
-  });
-
-  test("a feed that never comes ends calls by their risk too", async (t) => {
-    const w = await World.start(t, "fetch", {}, (is) => {
-      is.override = (req, res) => (req.url ?? "").startsWith(feedPath) && Boolean(res.writeHead(404).end());
-    });
-    const token = await w.token("data:read data:admin");
-    assert.equal((await w.tool(token, "delete_data")).status, 200);
-    w.issuer.clock.advance(310);
-    assert.equal((await w.tool(token, "delete_data")).status, 503);
-    assert.equal((await w.tool(token, "read_data")).status, 200);
-    assert.equal(w.log.count("there is no feed of revocations yet"), 1);
-  });
-
-  test("a poll that does not wait does not become a storm", async (t) => {
-    const w = await World.start(t, "fetch", { backoff: { min: 100, max: 100 } }, (is) => {
-      is.override = (req, res) => {
-        if (!(req.url ?? "").startsWith(feedPath)) {
-          return false;
-        }
-        void is.signedFeed().then((feed) => res.writeHead(200, { "Content-Type": "application/jwt" }).end(feed));
-        return true;
-      };
-    });
-    const before = w.issuer.fetched(feedPath);
-    await new Promise((resolve) => setTimeout(resolve, 350));
-    assert.ok(w.issuer.fetched(feedPath) - before < 10, `${w.issuer.fetched(feedPath) - before} requests in a third of a second`);
   });
 });

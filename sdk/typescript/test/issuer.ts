@@ -43,12 +43,15 @@ export class Signer {
   /** Makes a compact JWS with the given header members on top of alg and kid. */
   sign(payload: unknown, header: Record<string, unknown>): Promise<string> {
     const raw = typeof payload === "string" ? payload : JSON.stringify(payload);
-    return new CompactSign(Buffer.from(raw)).setProtectedHeader({ alg: this.alg, kid: this.kid, ...header }).sign(this.key);
+    return new CompactSign(Buffer.from(raw))
+      .setProtectedHeader({ alg: this.alg, kid: this.kid, ...header })
+      .sign(this.key);
   }
 
   /** The classic confusion: the public key, as everybody can fetch it, used as an HMAC secret. */
   hmac(payload: unknown): string {
-    const head = b64(JSON.stringify({ alg: "HS256", typ: "at+jwt", kid: this.kid })) + "." + b64(JSON.stringify(payload));
+    const head =
+      b64(JSON.stringify({ alg: "HS256", typ: "at+jwt", kid: this.kid })) + "." + b64(JSON.stringify(payload));
     return head + "." + createHmac("sha256", JSON.stringify(this.jwk)).update(head).digest("base64url");
   }
 }
@@ -61,7 +64,8 @@ export function b64(s: string): string {
 export function testDocument(identifier = "https://mcp.acme.example/mcp", ...aliases: string[]): PolicyDocument {
   const all = (...scopes: string[]): { scopes: string[]; match: string } => ({ scopes, match: "all" });
   return {
-    revision: 1, mode: "enforce",
+    revision: 1,
+    mode: "enforce",
     resource: { id: resourceId, identifier, aliases, name: "Acme Data" },
     scopes: {
       "data:read": { risk: "read", title: "read data", baseline: true, position: 1 },
@@ -72,8 +76,11 @@ export function testDocument(identifier = "https://mcp.acme.example/mcp", ...ali
     },
     tools: {
       read_data: { ...all("data:read"), audited: ["dataset"] },
-      write_data: all("data:write"), delete_data: all("data:delete"), merge_data: all("data:read", "data:write"),
-      wait: all("data:read"), unmapped: {},
+      write_data: all("data:write"),
+      delete_data: all("data:delete"),
+      merge_data: all("data:read", "data:write"),
+      wait: all("data:read"),
+      unmapped: {},
     },
   };
 }
@@ -154,14 +161,24 @@ export class TestIssuer {
       return true;
     };
     this.open.forEach((res) => res.destroy());
-    return () => { this.override = undefined; };
+    return () => {
+      this.override = undefined;
+    };
   }
 
   claims(scope: string): Record<string, unknown> {
     const now = this.clock.seconds;
     return {
-      iss: this.url, sub: "usr_ann", aud: this.doc.resource.identifier, iat: now, exp: now + 3600, jti: randomUUID(),
-      client_id: "cli_claude", scope, grant_id: "grt_1", org_id: "org_globex",
+      iss: this.url,
+      sub: "usr_ann",
+      aud: this.doc.resource.identifier,
+      iat: now,
+      exp: now + 3600,
+      jti: randomUUID(),
+      client_id: "cli_claude",
+      scope,
+      grant_id: "grt_1",
+      org_id: "org_globex",
     };
   }
 
@@ -176,7 +193,8 @@ export class TestIssuer {
     if (this.override?.(req, res) === true) {
       return;
     }
-    const json = (body: unknown): void => void res.setHeader("Content-Type", "application/json").end(JSON.stringify(body));
+    const json = (body: unknown): void =>
+      void res.setHeader("Content-Type", "application/json").end(JSON.stringify(body));
     switch (path) {
       case "/.well-known/oauth-authorization-server/i/acme": {
         const meta: Record<string, unknown> = { issuer: this.url, jwks_uri: this.url + "/jwks" };
@@ -209,7 +227,13 @@ export class TestIssuer {
       return;
     }
     const now = this.clock.seconds;
-    const bundle: Record<string, unknown> = { iss: this.url, sub: resourceId, iat: now, exp: now + 3600, policy: structuredClone(this.doc) };
+    const bundle: Record<string, unknown> = {
+      iss: this.url,
+      sub: resourceId,
+      iat: now,
+      exp: now + 3600,
+      policy: structuredClone(this.doc),
+    };
     this.spoilPolicy?.(bundle);
     const compact = await (this.policyKey ?? this.signer).sign(bundle, { typ: this.policyType });
     res.writeHead(200, { "Content-Type": "application/jwt", ETag: etag }).end(compact);
@@ -217,7 +241,13 @@ export class TestIssuer {
 
   signedFeed(): Promise<string> {
     const now = this.clock.seconds;
-    const bundle: Record<string, unknown> = { iss: this.url, sub: resourceId, iat: now, exp: now + 120, feed: structuredClone(this.feed) };
+    const bundle: Record<string, unknown> = {
+      iss: this.url,
+      sub: resourceId,
+      iat: now,
+      exp: now + 120,
+      feed: structuredClone(this.feed),
+    };
     this.spoilFeed?.(bundle);
     return this.signer.sign(bundle, { typ: this.feedType });
   }

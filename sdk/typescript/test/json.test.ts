@@ -101,16 +101,23 @@ const smuggled: Record<string, string | Buffer> = {
   "batch with null": "[null]",
   "batch with a bad one": `[${callBody(1, "read_data")},{"jsonrpc":"2.0","id":1,"Method":"tools/call","params":{"name":"delete_data"}}]`,
   "batch beyond the limit": `[${Array.from({ length: 101 }, () => callBody(1, "read_data")).join(",")}]`,
-  "completion of nothing known": head + '"method":"completion/complete","params":{"ref":{"type":"ref/odd","name":"x"}}}',
-  "completion, ref in capitals": head + '"method":"completion/complete","params":{"Ref":{"type":"ref/prompt","name":"x"}}}',
-  "subscriptions are a text": head + '"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":"a"}}}',
-  "subscription to a number": head + '"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":[1]}}}',
+  "completion of nothing known":
+    head + '"method":"completion/complete","params":{"ref":{"type":"ref/odd","name":"x"}}}',
+  "completion, ref in capitals":
+    head + '"method":"completion/complete","params":{"Ref":{"type":"ref/prompt","name":"x"}}}',
+  "subscriptions are a text":
+    head + '"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":"a"}}}',
+  "subscription to a number":
+    head + '"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":[1]}}}',
 };
 
 describe("bodies that two parsers could read differently are refused", () => {
   for (const [name, body] of Object.entries(smuggled)) {
     test(name, () => {
-      assert.throws(() => inspect(Buffer.from(body)), (e) => e instanceof Refusal && e.status === 400 && e.code !== 0 && e.message !== "");
+      assert.throws(
+        () => inspect(Buffer.from(body)),
+        (e) => e instanceof Refusal && e.status === 400 && e.code !== 0 && e.message !== "",
+      );
     });
   }
 });
@@ -119,7 +126,10 @@ describe("what clients send is read", () => {
   const tool = (name: string): object[] => [{ kind: "tool", name }];
   const content = (name: string): object => ({ kind: "content", name });
   const cases: Record<string, [string, object]> = {
-    call: [callBody(3, "read_data"), { kind: "request", method: "tools/call", name: "read_data", targets: tool("read_data"), id: "3" }],
+    call: [
+      callBody(3, "read_data"),
+      { kind: "request", method: "tools/call", name: "read_data", targets: tool("read_data"), id: "3" },
+    ],
     "escaped name": [
       '{"jsonrpc":"2.0","id":"a","method":"tools\\/call","params":{"name":"r\\u0065ad_data"}}',
       { kind: "request", method: "tools/call", name: "read_data", targets: tool("read_data"), id: '"a"' },
@@ -140,13 +150,22 @@ describe("what clients send is read", () => {
       ' \r\n\t{ "jsonrpc" : "2.0" , "id" : 1 , "method" : "tools/list" } \n',
       { kind: "request", method: "tools/list", name: undefined, targets: [], id: "1" },
     ],
-    "null id": ['{"jsonrpc":"2.0","id":null,"method":"ping"}', { kind: "request", method: "ping", name: undefined, targets: [], id: "null" }],
+    "null id": [
+      '{"jsonrpc":"2.0","id":null,"method":"ping"}',
+      { kind: "request", method: "ping", name: undefined, targets: [], id: "null" },
+    ],
     notification: [
       '{"jsonrpc":"2.0","method":"notifications/initialized"}',
       { kind: "notification", method: "notifications/initialized", name: undefined, targets: [], id: undefined },
     ],
-    response: ['{"jsonrpc":"2.0","id":9,"result":null}', { kind: "reply", method: "", name: undefined, targets: [], id: "9" }],
-    "null error": ['{"jsonrpc":"2.0","id":9,"result":{},"error":null}', { kind: "reply", method: "", name: undefined, targets: [], id: "9" }],
+    response: [
+      '{"jsonrpc":"2.0","id":9,"result":null}',
+      { kind: "reply", method: "", name: undefined, targets: [], id: "9" },
+    ],
+    "null error": [
+      '{"jsonrpc":"2.0","id":9,"result":{},"error":null}',
+      { kind: "reply", method: "", name: undefined, targets: [], id: "9" },
+    ],
     "extra members": [
       '{"jsonrpc":"2.0","id":1,"method":"ping","x-trace":{"a":1,"A":2}}',
       { kind: "request", method: "ping", name: undefined, targets: [], id: "1" },
@@ -161,18 +180,33 @@ describe("what clients send is read", () => {
     ],
     "several subscriptions": [
       '{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":["a://b","c://d"]}}}',
-      { kind: "request", method: "subscriptions/listen", name: undefined, targets: [content("a://b"), content("c://d")], id: "1" },
+      {
+        kind: "request",
+        method: "subscriptions/listen",
+        name: undefined,
+        targets: [content("a://b"), content("c://d")],
+        id: "1",
+      },
     ],
     completion: [
       '{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"p"}}}',
-      { kind: "request", method: "completion/complete", name: undefined, targets: [{ kind: "prompt", name: "p" }], id: "1" },
+      {
+        kind: "request",
+        method: "completion/complete",
+        name: undefined,
+        targets: [{ kind: "prompt", name: "p" }],
+        id: "1",
+      },
     ],
   };
   for (const [name, [body, want]] of Object.entries(cases)) {
     test(name, () => {
       const { messages, batch } = inspect(Buffer.from(body));
       assert.equal(batch, false);
-      assert.deepEqual(messages.map(({ params: _, ...m }) => m), [want]);
+      assert.deepEqual(
+        messages.map(({ params: _, ...m }) => m),
+        [want],
+      );
     });
   }
 });
@@ -192,7 +226,21 @@ function random(seed: number): (below: number) => number {
 
 /** Changes a text at random places, with pieces of JSON and with characters that matter in it. */
 function mutated(text: string, pick: (below: number) => number, pool: readonly string[]): string {
-  const pieces = [...Array.from('{}[]":,\\ \n\t0-1.eE+u'), "\\u", "\\ud83d", "\\udfff", "null", "true", '"a":', '"a"', "\x00", "é", "😀", "name", "method"];
+  const pieces = [
+    ...Array.from('{}[]":,\\ \n\t0-1.eE+u'),
+    "\\u",
+    "\\ud83d",
+    "\\udfff",
+    "null",
+    "true",
+    '"a":',
+    '"a"',
+    "\x00",
+    "é",
+    "😀",
+    "name",
+    "method",
+  ];
   for (let n = 1 + pick(4); n > 0; n--) {
     const at = pick(text.length + 1);
     const cut = pick(3) === 0 ? pick(6) : 0;
@@ -205,9 +253,19 @@ function mutated(text: string, pick: (below: number) => number, pool: readonly s
 }
 
 const seeds = [
-  callBody(1, "read_data"), listBody, `[${callBody(1, "read_data")},${listBody}]`, '{"jsonrpc":"2.0","id":9,"result":{"a":"\\ud83d\\ude00"}}',
-  '{"a":[1,2.5e-3,true,null,"x\\u00e9"],"b":{}}', "[]", '"\\ud83d\\ude00"', "-0", " 1 ", `{${many(20)}}`,
-  ...Object.values(smuggled).filter((body) => typeof body === "string" && body.length < 4096).map(String),
+  callBody(1, "read_data"),
+  listBody,
+  `[${callBody(1, "read_data")},${listBody}]`,
+  '{"jsonrpc":"2.0","id":9,"result":{"a":"\\ud83d\\ude00"}}',
+  '{"a":[1,2.5e-3,true,null,"x\\u00e9"],"b":{}}',
+  "[]",
+  '"\\ud83d\\ude00"',
+  "-0",
+  " 1 ",
+  `{${many(20)}}`,
+  ...Object.values(smuggled)
+    .filter((body) => typeof body === "string" && body.length < 4096)
+    .map(String),
 ];
 const rounds = Number(process.env["OSTIARY_FUZZ_ROUNDS"] ?? 60_000);
 
@@ -289,14 +347,18 @@ test("what the inspection accepts means the same to JSON.parse", () => {
 
 test("a challenge cannot be broken out of", () => {
   const got = challengeHeader({
-    error: "insufficient_scope", metadataURL: 'https://a.example/x", realm="y',
+    error: "insufficient_scope",
+    metadataURL: 'https://a.example/x", realm="y',
     description: 'tool "x\\\r\nSet-Cookie: a=b\r\n\x7f ünicode 😀 ' + "long ".repeat(100),
     scopes: ["data:read", 'bad"scope', "two words", "", "läng", "data:write", "s".repeat(200)],
   });
-  assert.ok(got.startsWith(
-    `Bearer error="insufficient_scope", scope="data:read data:write ${"s".repeat(200)}", ` +
-      'resource_metadata="https://a.example/x?, realm=?y", error_description="tool ?x???Set-Cookie',
-  ), got);
+  assert.ok(
+    got.startsWith(
+      `Bearer error="insufficient_scope", scope="data:read data:write ${"s".repeat(200)}", ` +
+        'resource_metadata="https://a.example/x?, realm=?y", error_description="tool ?x???Set-Cookie',
+    ),
+    got,
+  );
   assert.match(got, /^[ -~]+$/);
   assert.ok(got.length < 900);
 });

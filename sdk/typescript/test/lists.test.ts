@@ -23,20 +23,44 @@ test("a list keeps what is left byte for byte", () => {
       ' {"id":1e0 , "result": { "tools" : [ {"name":"r\\u0065ad_data","n":1.50} ,{"name":"write_data"}, {"name":"read_data","z":"\\/"} ], "x":1.0}} ',
       ' {"id":1e0 , "result": { "tools" : [{"name":"r\\u0065ad_data","n":1.50},{"name":"read_data","z":"\\/"}], "x":1.0}} ',
     ],
-    "public becomes private": ['{"result":{"cacheScope":"public","tools":[],"ttlMs":5}}', '{"result":{"cacheScope":"private","tools":[],"ttlMs":5}}'],
-    "silence becomes private": ['{"result":{"tools":[],"ttlMs":5}}', '{"result":{"cacheScope":"private","tools":[],"ttlMs":5}}'],
+    "public becomes private": [
+      '{"result":{"cacheScope":"public","tools":[],"ttlMs":5}}',
+      '{"result":{"cacheScope":"private","tools":[],"ttlMs":5}}',
+    ],
+    "silence becomes private": [
+      '{"result":{"tools":[],"ttlMs":5}}',
+      '{"result":{"cacheScope":"private","tools":[],"ttlMs":5}}',
+    ],
     "not cacheable stays so": ['{"result":{"tools":[]}}', '{"result":{"tools":[]}}'],
-    "other results": ['{"result":{"content":[{"name":"write_data"}],"cacheScope":"public"}}', '{"result":{"content":[{"name":"write_data"}],"cacheScope":"public"}}'],
-    errors: ['{"error":{"code":1,"data":{"tools":[{"name":"write_data"}]}}}', '{"error":{"code":1,"data":{"tools":[{"name":"write_data"}]}}}'],
-    "tools that are no list": ['{"result":{"tools":{"name":"write_data"}}}', '{"result":{"tools":{"name":"write_data"}}}'],
+    "other results": [
+      '{"result":{"content":[{"name":"write_data"}],"cacheScope":"public"}}',
+      '{"result":{"content":[{"name":"write_data"}],"cacheScope":"public"}}',
+    ],
+    errors: [
+      '{"error":{"code":1,"data":{"tools":[{"name":"write_data"}]}}}',
+      '{"error":{"code":1,"data":{"tools":[{"name":"write_data"}]}}}',
+    ],
+    "tools that are no list": [
+      '{"result":{"tools":{"name":"write_data"}}}',
+      '{"result":{"tools":{"name":"write_data"}}}',
+    ],
     batch: [
       '[{"result":{"tools":[{"name":"write_data"}]}},{"result":{}},{"result":{"tools":[{"name":"read_data"}]}}]',
       '[{"result":{"tools":[]}},{"result":{}},{"result":{"tools":[{"name":"read_data"}]}}]',
     ],
-    "escaped keys": ['{"r\\u0065sult":{"t\\u006fols":[{"n\\u0061me":"write_data"}]}}', '{"r\\u0065sult":{"t\\u006fols":[]}}'],
+    "escaped keys": [
+      '{"r\\u0065sult":{"t\\u006fols":[{"n\\u0061me":"write_data"}]}}',
+      '{"r\\u0065sult":{"t\\u006fols":[]}}',
+    ],
     "a name that is no text": ['{"result":{"tools":[{"name":1},{"name":null}]}}', '{"result":{"tools":[]}}'],
-    prompts: ['{"result":{"prompts":[{"name":"p"},{"name":"read_data"}]}}', '{"result":{"prompts":[{"name":"read_data"}]}}'],
-    resources: ['{"result":{"resources":[{"uri":"read_data","name":"x"},{"uri":"a://b"}]}}', '{"result":{"resources":[{"uri":"read_data","name":"x"}]}}'],
+    prompts: [
+      '{"result":{"prompts":[{"name":"p"},{"name":"read_data"}]}}',
+      '{"result":{"prompts":[{"name":"read_data"}]}}',
+    ],
+    resources: [
+      '{"result":{"resources":[{"uri":"read_data","name":"x"},{"uri":"a://b"}]}}',
+      '{"result":{"resources":[{"uri":"read_data","name":"x"}]}}',
+    ],
     templates: ['{"result":{"resourceTemplates":[{"uriTemplate":"a://{b}"}]}}', '{"result":{"resourceTemplates":[]}}'],
   };
   for (const [name, [given, want]] of Object.entries(cases)) {
@@ -49,15 +73,34 @@ test("a list keeps what is left byte for byte", () => {
 function stream(end: string): [string, string] {
   const lines = (...parts: string[]): string => parts.join(end) + end + end;
   const before =
-    ": hello" + end + end + lines("event: message", 'data: {"jsonrpc":"2.0","method":"notifications/message","params":{"tools":"x"}}') +
-    lines("id: 7", "retry: 5", "data:") + ":" + end;
-  const after = lines("", 'data: {"jsonrpc":"2.0","id":2,"result":{"content":[{"type":"text","text":"tools é"}]}}') + ": bye" + end;
-  const full = '{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"write_data"},{"name":"read_data"},{"name":"delete_data"}]}}';
+    ": hello" +
+    end +
+    end +
+    lines("event: message", 'data: {"jsonrpc":"2.0","method":"notifications/message","params":{"tools":"x"}}') +
+    lines("id: 7", "retry: 5", "data:") +
+    ":" +
+    end;
+  const after =
+    lines("", 'data: {"jsonrpc":"2.0","id":2,"result":{"content":[{"type":"text","text":"tools é"}]}}') + ": bye" + end;
+  const full =
+    '{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"write_data"},{"name":"read_data"},{"name":"delete_data"}]}}';
   const left = '{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"read_data"}]}}';
-  const cut = (full.slice(0, 42) + "\n" + full.slice(42)).replace('{"name":"write_data"},', "").replace(',{"name":"delete_data"}', "");
+  const cut = (full.slice(0, 42) + "\n" + full.slice(42))
+    .replace('{"name":"write_data"},', "")
+    .replace(',{"name":"delete_data"}', "");
   return [
-    before + lines("event: message", "id: 8", "data: " + full) + lines("data:" + full.slice(0, 42), "data: " + full.slice(42), ": inside") + after,
-    before + "event: message\nid: 8\ndata: " + left + "\n\n" + "data: " + cut.replaceAll("\n", "\ndata: ") + "\n: inside\n\n" + after,
+    before +
+      lines("event: message", "id: 8", "data: " + full) +
+      lines("data:" + full.slice(0, 42), "data: " + full.slice(42), ": inside") +
+      after,
+    before +
+      "event: message\nid: 8\ndata: " +
+      left +
+      "\n\n" +
+      "data: " +
+      cut.replaceAll("\n", "\ndata: ") +
+      "\n: inside\n\n" +
+      after,
   ];
 }
 
@@ -123,8 +166,11 @@ for (const framework of frameworks) {
         body: `{"jsonrpc":"2.0","id":1,"result":{"tools":${allTools},"nextCursor":"abc"}}`,
       });
       for (const [scopes, want] of Object.entries({
-        "": [], "data:read": ["read_data"], "data:read data:write": ["read_data", "write_data", "merge_data"],
-        "data:admin": ["write_data", "delete_data"], "data:read data:admin": ["read_data", "write_data", "delete_data", "merge_data"],
+        "": [],
+        "data:read": ["read_data"],
+        "data:read data:write": ["read_data", "write_data", "merge_data"],
+        "data:admin": ["write_data", "delete_data"],
+        "data:read data:admin": ["read_data", "write_data", "delete_data", "merge_data"],
       })) {
         const a = await w.call("POST", "/mcp", { token: await w.token(scopes), body: listBody });
         assert.deepEqual(toolsOf(a.body), want, scopes);
@@ -143,10 +189,18 @@ for (const framework of frameworks) {
         ["tools twice", json, '{"id":1,"result":{"tools":[],"tools":[{"name":"delete_data"}]}}'],
         ["another type", { "Content-Type": "text/html" }, "<p>delete_data"],
         ["compressed", { ...json, "Content-Encoding": "br" }, "delete_data"],
-        ["compressed events", { "Content-Type": "text/event-stream", "Content-Encoding": "gzip" }, "data: delete_data\n\n"],
+        [
+          "compressed events",
+          { "Content-Type": "text/event-stream", "Content-Encoding": "gzip" },
+          "data: delete_data\n\n",
+        ],
       ] as const) {
         w.reply = () => ({ headers, body });
-        const a = await w.call("POST", "/mcp", { token: await w.token("data:read"), body: listBody, headers: ["Accept-Encoding: br"] });
+        const a = await w.call("POST", "/mcp", {
+          token: await w.token("data:read"),
+          body: listBody,
+          headers: ["Accept-Encoding: br"],
+        });
         assert.equal(a.status, 502, name);
         assert.equal(errorOf(a).id, 1, name);
         assert.equal(w.last.headers.get("accept-encoding"), undefined, name);
@@ -165,7 +219,7 @@ for (const framework of frameworks) {
         stream: async function* (ended) {
           try {
             yield '{"jsonrpc":"2.0","id":1,"result":{"tools":[';
-            for (const piece = '{"name":"read_data"},'.repeat(5_000); !ended.aborted; ) {
+            for (const piece = '{"name":"read_data"},'.repeat(5_000); !ended.aborted;) {
               yield piece;
               await new Promise((resolve) => setImmediate(resolve));
             }
@@ -201,7 +255,10 @@ for (const framework of frameworks) {
       const [given] = stream("\n");
       w.reply = () => ({ headers: { "Content-Type": "text/event-stream" }, body: given });
       const token = await w.token("data:read");
-      for (const a of [await w.call("POST", "/mcp", { token, body: listBody }), await w.call("GET", "/mcp", { token })]) {
+      for (const a of [
+        await w.call("POST", "/mcp", { token, body: listBody }),
+        await w.call("GET", "/mcp", { token }),
+      ]) {
         assert.doesNotMatch(a.body, /delete_data/);
         assert.equal(a.body.split("read_data").length, 3);
         assert.equal(a.headers["content-type"], "text/event-stream");
@@ -222,18 +279,34 @@ for (const framework of frameworks) {
         w.reply = () => ({ headers: { "Content-Type": "application/json" }, body: `{"id":1,"result":${result}}` });
         return (await w.call("POST", "/mcp", { token, body: `{"jsonrpc":"2.0","id":1,"method":"${method}"}` })).body;
       };
-      assert.equal(await ask("prompts/list", '{"prompts":[{"name":"summary"},{"name":"secret"}]}'), '{"id":1,"result":{"prompts":[{"name":"summary"}]}}');
-      assert.equal(await ask("resources/list", '{"resources":[{"uri":"acme://open/1"},{"uri":"acme://x"}]}'), '{"id":1,"result":{"resources":[{"uri":"acme://open/1"}]}}');
-      assert.equal(await ask("resources/templates/list", '{"resourceTemplates":[{"uriTemplate":"acme://open/{a}"},{"uriTemplate":"acme://{a}"}]}'),
-        '{"id":1,"result":{"resourceTemplates":[{"uriTemplate":"acme://open/{a}"}]}}');
+      assert.equal(
+        await ask("prompts/list", '{"prompts":[{"name":"summary"},{"name":"secret"}]}'),
+        '{"id":1,"result":{"prompts":[{"name":"summary"}]}}',
+      );
+      assert.equal(
+        await ask("resources/list", '{"resources":[{"uri":"acme://open/1"},{"uri":"acme://x"}]}'),
+        '{"id":1,"result":{"resources":[{"uri":"acme://open/1"}]}}',
+      );
+      assert.equal(
+        await ask(
+          "resources/templates/list",
+          '{"resourceTemplates":[{"uriTemplate":"acme://open/{a}"},{"uriTemplate":"acme://{a}"}]}',
+        ),
+        '{"id":1,"result":{"resourceTemplates":[{"uriTemplate":"acme://open/{a}"}]}}',
+      );
       const read = (method: string, params: string): Promise<number> =>
-        w.call("POST", "/mcp", { token, body: `{"jsonrpc":"2.0","id":1,"method":"${method}","params":${params}}` }).then((a) => a.body.includes("-32602") ? 404 : a.status);
+        w
+          .call("POST", "/mcp", { token, body: `{"jsonrpc":"2.0","id":1,"method":"${method}","params":${params}}` })
+          .then((a) => (a.body.includes("-32602") ? 404 : a.status));
       assert.equal(await read("prompts/get", '{"name":"summary"}'), 200);
       assert.equal(await read("prompts/get", '{"name":"secret"}'), 404);
       assert.equal(await read("resources/read", '{"uri":"acme://open/1"}'), 200);
       assert.equal(await read("resources/subscribe", '{"uri":"acme://x"}'), 404);
       assert.equal(await read("completion/complete", '{"ref":{"type":"ref/prompt","name":"secret"}}'), 404);
-      assert.equal(await read("subscriptions/listen", '{"notifications":{"resourceSubscriptions":["acme://open/1","acme://x"]}}'), 404);
+      assert.equal(
+        await read("subscriptions/listen", '{"notifications":{"resourceSubscriptions":["acme://open/1","acme://x"]}}'),
+        404,
+      );
     });
 
     test("leave out what is stopped, in shadow mode too", async (t) => {
@@ -242,7 +315,10 @@ for (const framework of frameworks) {
           is.doc = { ...testDocument(), mode };
           is.feed.stops = [{ kind: "tool", value: "read_data" }];
         });
-        w.reply = () => ({ headers: { "Content-Type": "application/json" }, body: `{"id":1,"result":{"tools":${allTools}}}` });
+        w.reply = () => ({
+          headers: { "Content-Type": "application/json" },
+          body: `{"id":1,"result":{"tools":${allTools}}}`,
+        });
         const a = await w.call("POST", "/mcp", { token: await w.token("data:read data:write"), body: listBody });
         assert.doesNotMatch(a.body, /read_data/);
         assert.equal(a.body.includes("delete_data"), mode === "shadow");

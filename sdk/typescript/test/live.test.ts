@@ -22,19 +22,35 @@ const folder = mkdtempSync(join(tmpdir(), "ostiary-sdk-"));
 
 /** Another tenant, with a server that reports. JSON is YAML too. */
 const neighbour = {
-  tenant: { slug: "sdk", name: "SDK" }, members: [],
-  environments: [{
-    slug: "sdk-live", name: "Live", kind: "development", branding: { product_name: "SDK" },
-    organizations: [{ slug: "northwind", name: "Northwind" }],
-    users: [{
-      email: "ann@northwind.example", email_verified: true, name: "Ann", organization: "northwind", password: "correct horse battery staple",
-    }],
-    resources: [{
-      identifier: "https://sdk.acme.example/mcp", name: "SDK", credentials: [{ name: "main" }],
-      scopes: [{ name: "data:read", risk: "read", baseline: true, title: "Query" }],
-      tools: [{ name: "run_query", wording: "Run", scopes: ["data:read"], audited: ["dataset"] }],
-    }],
-  }],
+  tenant: { slug: "sdk", name: "SDK" },
+  members: [],
+  environments: [
+    {
+      slug: "sdk-live",
+      name: "Live",
+      kind: "development",
+      branding: { product_name: "SDK" },
+      organizations: [{ slug: "northwind", name: "Northwind" }],
+      users: [
+        {
+          email: "ann@northwind.example",
+          email_verified: true,
+          name: "Ann",
+          organization: "northwind",
+          password: "correct horse battery staple",
+        },
+      ],
+      resources: [
+        {
+          identifier: "https://sdk.acme.example/mcp",
+          name: "SDK",
+          credentials: [{ name: "main" }],
+          scopes: [{ name: "data:read", risk: "read", baseline: true, title: "Query" }],
+          tools: [{ name: "run_query", wording: "Run", scopes: ["data:read"], audited: ["dataset"] }],
+        },
+      ],
+    },
+  ],
 };
 
 interface Dev {
@@ -60,7 +76,10 @@ before(async () => {
     execFileSync("go", ["build", "-o", binary, "./cmd/ostiary"], { cwd: repository, stdio: "inherit" });
   }
   dev = await startDev(binary);
-  await admin.send(await admin.open(dev.dashboard_url), "password", { email: dev.member.email, password: dev.member.password });
+  await admin.send(await admin.open(dev.dashboard_url), "password", {
+    email: dev.member.email,
+    password: dev.member.password,
+  });
   stops = await admin.open(`${dev.dashboard_url}/environments/acme-dev/stops`);
   const servers = await admin.open(`${dev.dashboard_url}/environments/acme-dev/servers`);
   const [resourceId = ""] = /res_[A-Z2-7]{26}/.exec(servers.text) ?? [];
@@ -74,7 +93,10 @@ before(async () => {
   });
   app.use((req, res) => {
     const { id, method } = req.body as { id: number; method: string };
-    const tools = ["run_query", "route_signal", "delete_segment", "never_mapped"].map((name) => ({ name, inputSchema: { type: "object" } }));
+    const tools = ["run_query", "route_signal", "delete_segment", "never_mapped"].map((name) => ({
+      name,
+      inputSchema: { type: "object" },
+    }));
     const result = method === "tools/list" ? { tools } : { content: [{ type: "text", text: currentGrant().user }] };
     res.json({ jsonrpc: "2.0", id, result });
   });
@@ -103,7 +125,9 @@ async function startDev(binary: string): Promise<Dev> {
   writeFileSync(tenant, JSON.stringify(neighbour));
   const options = ["dev", "--json", "--port", "0", "--mcp-port", "0", "--data-dir", data, "--apply", tenant];
   issuer = spawn(binary, options, { stdio: ["ignore", "pipe", "pipe"] });
-  issuer.stderr?.on("data", (chunk: Buffer) => { said += chunk.toString(); });
+  issuer.stderr?.on("data", (chunk: Buffer) => {
+    said += chunk.toString();
+  });
   assert.ok(issuer.stdout);
   for await (const line of createInterface({ input: issuer.stdout })) {
     return JSON.parse(line) as Dev;
@@ -131,7 +155,10 @@ async function within5s(what: string, bites: () => Promise<boolean>): Promise<vo
 
 test("the metadata names the issuer, byte for byte", async () => {
   const metadata = new URL("/.well-known/oauth-protected-resource/mcp", url);
-  const { resource, authorization_servers: issuers } = (await (await fetch(metadata)).json()) as { resource: string; authorization_servers: string[] };
+  const { resource, authorization_servers: issuers } = (await (await fetch(metadata)).json()) as {
+    resource: string;
+    authorization_servers: string[];
+  };
   assert.equal(resource, dev.mcp_url);
   assert.deepEqual(issuers, [dev.issuer]);
 });
@@ -142,7 +169,10 @@ test("a user's permissions open tools, no others, and are listed", async () => {
   assert.equal(call.status, 200, call.text);
   assert.match(call.text, /usr_[A-Z2-7]{26}/);
   const listed = JSON.parse((await post(token, listBody)).text) as { result: { tools: { name: string }[] } };
-  assert.deepEqual(listed.result.tools.map((t) => t.name), ["run_query", "route_signal"]);
+  assert.deepEqual(
+    listed.result.tools.map((t) => t.name),
+    ["run_query", "route_signal"],
+  );
   const denied = await post(token, callBody(1, "delete_segment"));
   assert.equal(denied.status, 403);
   assert.match(denied.challenge ?? "", /scope="segments:delete"/);
@@ -154,8 +184,12 @@ test("a token of the same issuer for another resource is refused", async () => {
   const [, payload = ""] = token.split(".");
   assert.equal((JSON.parse(Buffer.from(payload, "base64url").toString()) as { aud: unknown }).aud, dev.mcp_url);
   const elsewhere = new Ostiary({
-    issuer: dev.issuer, resourceId: ostiary.settings.resourceId,
-    policy: { ...ostiary.view().doc, resource: { ...ostiary.view().doc.resource, identifier: "https://elsewhere.example/mcp" } },
+    issuer: dev.issuer,
+    resourceId: ostiary.settings.resourceId,
+    policy: {
+      ...ostiary.view().doc,
+      resource: { ...ostiary.view().doc.resource, identifier: "https://elsewhere.example/mcp" },
+    },
   });
   await assert.rejects(elsewhere.verify(token), /for another resource/);
   await elsewhere.close();
@@ -165,11 +199,23 @@ test("what a user takes back ends within seconds, open streams too", async () =>
   const connection = await allow("data:read");
   const neighbour = await allow("data:read");
   assert.equal((await post(connection.token, callBody(1, "run_query"))).status, 200);
-  const stream = await fetch(url, { headers: { Authorization: `Bearer ${connection.token}`, Accept: "text/event-stream" } });
+  const stream = await fetch(url, {
+    headers: { Authorization: `Bearer ${connection.token}`, Accept: "text/event-stream" },
+  });
   let ended = false;
-  const reading = stream.text().then(() => { ended = true; }, () => { ended = true; });
+  const reading = stream.text().then(
+    () => {
+      ended = true;
+    },
+    () => {
+      ended = true;
+    },
+  );
   await connection.revoke();
-  await within5s("the revocation bites", async () => (await post(connection.token, callBody(1, "run_query"))).status === 401);
+  await within5s(
+    "the revocation bites",
+    async () => (await post(connection.token, callBody(1, "run_query"))).status === 401,
+  );
   await within5s("the stream ends", () => Promise.resolve(ended));
   await reading;
   assert.equal((await post(neighbour.token, callBody(1, "run_query"))).status, 200);
@@ -180,7 +226,10 @@ test("what an administrator stops is stopped within seconds, and works again onc
   assert.equal((await post(token, callBody(1, "run_query"))).status, 200);
   const action = `${new URL(stops.url).origin}/environments/acme-dev/stops`;
   const { resourceId } = ostiary.settings;
-  await admin.open(action, new URLSearchParams({ kind: "tool", server: resourceId, value: "run_query", reason: "test" }));
+  await admin.open(
+    action,
+    new URLSearchParams({ kind: "tool", server: resourceId, value: "run_query", reason: "test" }),
+  );
   await within5s("the stop bites", async () => (await post(token, callBody(1, "run_query"))).text.includes("-32013"));
   assert.equal((await post(token, callBody(1, "route_signal"))).status, 200);
   assert.doesNotMatch((await post(token, listBody)).text, /run_query/);
@@ -195,7 +244,9 @@ test("calls are reported, and kept; tokens of another tenant are nobody's", asyn
   const [resourceId = ""] = /res_[A-Z2-7]{26}/.exec(said) ?? [];
   const receipts: string[] = [];
   const reporting = new Ostiary({
-    issuer: dev.issuer.replace("acme-dev", "sdk-live"), resourceId, report: { credential: { id, secret } },
+    issuer: dev.issuer.replace("acme-dev", "sdk-live"),
+    resourceId,
+    report: { credential: { id, secret } },
     fetch: async (address, init) => {
       const answer = await fetch(address, init);
       if (init?.method === "POST") {
@@ -211,10 +262,19 @@ test("calls are reported, and kept; tokens of another tenant are nobody's", asyn
   };
   const { issuer: where } = reporting.settings;
   const [{ email, password } = { email: "", password: "" }] = neighbour.environments[0]?.users ?? [];
-  const ann = await connect({ issuer: where, resource: "https://sdk.acme.example/mcp", email, password, scopes: ["data:read"] });
+  const ann = await connect({
+    issuer: where,
+    resource: "https://sdk.acme.example/mcp",
+    email,
+    password,
+    scopes: ["data:read"],
+  });
   assert.equal(await ask(ann.token, callBody(1, "run_query", { dataset: "accounts", secret: "x" })), 200);
   assert.equal(await ask(ann.token, callBody(2, "never_mapped")), 200);
   assert.equal(await ask((await allow("data:read")).token, callBody(3, "run_query")), 401);
   await reporting.close();
-  assert.deepEqual(receipts.map((r) => r.trim()), ['200 {"accepted":2}']);
+  assert.deepEqual(
+    receipts.map((r) => r.trim()),
+    ['200 {"accepted":2}'],
+  );
 });

@@ -13,7 +13,11 @@ import { requireBearerAuth } from "@modelcontextprotocol/sdk/server/auth/middlew
 import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js";
 import { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/streamableHttp.js";
 import {
-  createMcpHandler, McpServer as McpServer2, OAuthError, OAuthErrorCode, requireBearerAuth as fetchBearerAuth,
+  createMcpHandler,
+  McpServer as McpServer2,
+  OAuthError,
+  OAuthErrorCode,
+  requireBearerAuth as fetchBearerAuth,
 } from "@modelcontextprotocol/server";
 import express from "express";
 import { Hono } from "hono";
@@ -35,17 +39,27 @@ interface Protected {
 async function prepare(t: TestContext): Promise<Protected> {
   const issuer = await TestIssuer.start();
   const log = new MemoryLog();
-  const ostiary = new Ostiary({ issuer: issuer.url, resourceId, logger: log, backoff: { min: 10, max: 50 }, pollEvery: 20 });
+  const ostiary = new Ostiary({
+    issuer: issuer.url,
+    resourceId,
+    logger: log,
+    backoff: { min: 10, max: 50 },
+    pollEvery: 20,
+  });
   const servers: Server[] = [];
   t.after(async () => {
-    servers.forEach((s) => { s.closeAllConnections(); });
+    servers.forEach((s) => {
+      s.closeAllConnections();
+    });
     await Promise.all(servers.map((s) => new Promise((resolve) => s.close(resolve))));
     await ostiary.close();
     await issuer.close();
   });
   await ostiary.ready();
   return {
-    issuer, ostiary, log,
+    issuer,
+    ostiary,
+    log,
     async serve(server) {
       servers.push(server);
       await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -66,8 +80,13 @@ type Handler = (extra: { authInfo?: { extra?: Record<string, unknown> } }) => Co
 function server1(wrap: (name: string, handler: Handler) => Handler): McpServer {
   const server = new McpServer({ name: "acme", version: "1" });
   for (const name of ["read_data", "write_data", "unmapped"]) {
-    server.registerTool(name, { description: name }, wrap(name, (extra) =>
-      told(`${name} for ${(extra.authInfo?.extra?.["grant"] as Grant | undefined)?.user ?? "nobody"}`)));
+    server.registerTool(
+      name,
+      { description: name },
+      wrap(name, (extra) =>
+        told(`${name} for ${(extra.authInfo?.extra?.["grant"] as Grant | undefined)?.user ?? "nobody"}`),
+      ),
+    );
   }
   return server;
 }
@@ -82,14 +101,18 @@ async function handle1(server: McpServer, req: express.Request, res: express.Res
 
 async function client1(url: string, token: string): Promise<Client> {
   const client = new Client({ name: "test", version: "1" });
-  const transport = new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers: { Authorization: `Bearer ${token}` } } });
+  const transport = new StreamableHTTPClientTransport(new URL(url), {
+    requestInit: { headers: { Authorization: `Bearer ${token}` } },
+  });
   await client.connect(transport);
   return client;
 }
 
 async function client2(url: string, token: string): Promise<Client2> {
   const client = new Client2({ name: "test", version: "1" });
-  await client.connect(new Transport2(new URL(url), { requestInit: { headers: { Authorization: `Bearer ${token}` } } }));
+  await client.connect(
+    new Transport2(new URL(url), { requestInit: { headers: { Authorization: `Bearer ${token}` } } }),
+  );
   return client;
 }
 
@@ -99,7 +122,8 @@ function textOf(result: unknown): string {
 
 test("SDK 1.x behind the Express middleware, with both clients", async (t) => {
   const p = await prepare(t);
-  for (const readsBody of [true, false]) { // the parsed body, or the stream
+  for (const readsBody of [true, false]) {
+    // the parsed body, or the stream
     const app = express();
     app.use(ostiaryExpress(p.ostiary));
     app.all("/mcp", (req, res) => void handle1(server1(open), req, res, readsBody ? req.body : undefined));
@@ -107,7 +131,10 @@ test("SDK 1.x behind the Express middleware, with both clients", async (t) => {
     const token = await p.issuer.token("data:read");
     for (const client of [await client1(url, token), await client2(url, token)]) {
       const { tools } = await client.listTools();
-      assert.deepEqual(tools.map((tool) => tool.name), ["read_data"]);
+      assert.deepEqual(
+        tools.map((tool) => tool.name),
+        ["read_data"],
+      );
       assert.equal(textOf(await client.callTool({ name: "read_data" })), "read_data for usr_ann");
       await assert.rejects(client.callTool({ name: "unmapped" }), /Unknown tool: unmapped/);
       await assert.rejects(client.callTool({ name: "write_data" }));
@@ -137,7 +164,10 @@ test("SDK 2.x behind the fetch wrapper, in both eras", async (t) => {
   const token = await p.issuer.token("data:read");
   for (const client of [await client1(url, token), await client2(url, token)]) {
     const { tools } = await client.listTools();
-    assert.deepEqual(tools.map((tool) => tool.name), ["read_data"]);
+    assert.deepEqual(
+      tools.map((tool) => tool.name),
+      ["read_data"],
+    );
     assert.equal(textOf(await client.callTool({ name: "read_data" })), "usr_ann org_globex");
     await assert.rejects(client.callTool({ name: "write_data" }));
     await client.close();
@@ -172,18 +202,31 @@ test("SDK 1.x with its own requireBearerAuth: verifier and enforced tools", asyn
   const p = await prepare(t);
   const verifier = mcpVerifier(p.ostiary, (message) => new InvalidTokenError(message));
   const app = express();
-  app.use("/mcp", express.json(), requireBearerAuth({
-    verifier, resourceMetadataUrl: "https://mcp.acme.example/.well-known/oauth-protected-resource/mcp",
-    expectedResource: new URL("https://mcp.acme.example/mcp"),
-  }));
+  app.use(
+    "/mcp",
+    express.json(),
+    requireBearerAuth({
+      verifier,
+      resourceMetadataUrl: "https://mcp.acme.example/.well-known/oauth-protected-resource/mcp",
+      expectedResource: new URL("https://mcp.acme.example/mcp"),
+    }),
+  );
   const enforced = (name: string, handler: Handler): Handler => enforce(p.ostiary, name, handler) as never;
   app.all("/mcp", (req, res) => void handle1(server1(enforced), req, res, req.body));
   const url = await p.serve(createServer(app));
 
-  const anonymous = await fetch(url, { method: "POST", headers: { "Content-Type": "application/json" }, body: listBody });
+  const anonymous = await fetch(url, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: listBody,
+  });
   assert.equal(anonymous.status, 401);
   assert.match(anonymous.headers.get("www-authenticate") ?? "", /resource_metadata="https:\/\/mcp\.acme\.example/);
-  const bad = await fetch(url, { method: "POST", headers: { "Content-Type": "application/json", Authorization: "Bearer x.y.z" }, body: listBody });
+  const bad = await fetch(url, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", Authorization: "Bearer x.y.z" },
+    body: listBody,
+  });
   assert.equal(bad.status, 401);
   assert.match(bad.headers.get("www-authenticate") ?? "", /error="invalid_token"/);
 
@@ -194,7 +237,9 @@ test("SDK 1.x with its own requireBearerAuth: verifier and enforced tools", asyn
   assert.equal(textOf(denied), "This call needs the permission data:write");
   assert.equal(textOf(await client.callTool({ name: "unmapped" })), "Unknown tool: unmapped");
   p.issuer.change({ stops: [{ kind: "tool", value: "read_data" }] });
-  await eventually("the stop bites", async () => textOf(await client.callTool({ name: "read_data" })).startsWith("This is stopped"));
+  await eventually("the stop bites", async () =>
+    textOf(await client.callTool({ name: "read_data" })).startsWith("This is stopped"),
+  );
   p.issuer.change({ stops: [], ended: { grants: ["grt_1"] } });
   await eventually("the revocation bites", async () => {
     const answer = await client.callTool({ name: "read_data" }).then(textOf, (e: unknown) => String(e));
@@ -210,7 +255,11 @@ test("SDK 2.x with its own requireBearerAuth: verifier, challenges and enforced 
     const server = new McpServer2({ name: "acme", version: "1" });
     for (const name of ["read_data", "write_data", "unmapped"]) {
       const config = { description: name, scopeChallenge: scopeChallenge(p.ostiary, name) };
-      server.registerTool(name, config, enforce(p.ostiary, name, () => told(`did ${name}`)));
+      server.registerTool(
+        name,
+        config,
+        enforce(p.ostiary, name, () => told(`did ${name}`)),
+      );
     }
     return server;
   });
@@ -225,11 +274,19 @@ test("SDK 2.x with its own requireBearerAuth: verifier, challenges and enforced 
   assert.equal(textOf(await client.callTool({ name: "unmapped" })), "Unknown tool: unmapped");
   await assert.rejects(client.callTool({ name: "write_data" }));
   await client.close();
-  const headers = { "Content-Type": "application/json", Accept: "application/json, text/event-stream", Authorization: `Bearer ${token}` };
+  const headers = {
+    "Content-Type": "application/json",
+    Accept: "application/json, text/event-stream",
+    Authorization: `Bearer ${token}`,
+  };
   const challenged = await fetch(url, { method: "POST", headers, body: callBody(1, "write_data") });
   assert.equal(challenged.status, 403);
   assert.match(challenged.headers.get("www-authenticate") ?? "", /scope="data:write"/);
-  const bad = await fetch(url, { method: "POST", headers: { ...headers, Authorization: "Bearer x.y.z" }, body: listBody });
+  const bad = await fetch(url, {
+    method: "POST",
+    headers: { ...headers, Authorization: "Bearer x.y.z" },
+    body: listBody,
+  });
   assert.equal(bad.status, 401);
 });
 
@@ -240,7 +297,8 @@ test("the verifier works in the Express middleware of SDK 2.x too", async (t) =>
   app.use(requireBearerAuth2({ verifier }));
   app.use((req, res) => void res.json((req as { auth?: { clientId: string } }).auth?.clientId));
   const url = await p.serve(createServer(app));
-  const status = async (token: string): Promise<number> => (await fetch(url, { headers: { Authorization: `Bearer ${token}` } })).status;
+  const status = async (token: string): Promise<number> =>
+    (await fetch(url, { headers: { Authorization: `Bearer ${token}` } })).status;
   const token = await p.issuer.token("data:read");
   assert.equal(await status(token), 200);
   assert.equal(await status("x.y.z"), 401);
@@ -252,7 +310,10 @@ test("the verifier works in the Express middleware of SDK 2.x too", async (t) =>
 test("a tool is not run for a caller nobody knows", async (t) => {
   const p = await prepare(t);
   let ran = 0;
-  const tool = enforce(p.ostiary, "read_data", (..._args: unknown[]) => { ran++; return told("ran"); });
+  const tool = enforce(p.ostiary, "read_data", (..._args: unknown[]) => {
+    ran++;
+    return told("ran");
+  });
   for (const args of [[], [undefined], [{}], [{ authInfo: {} }], [{ authInfo: { extra: {} } }], [{ http: {} }]]) {
     const answer = await tool(...args);
     assert.equal(textOf(answer), "This tool needs an access token");
@@ -263,9 +324,12 @@ test("a tool is not run for a caller nobody knows", async (t) => {
 test("Express: body parsers below, node:http alone, public paths, mistakes that are said", async (t) => {
   const p = await prepare(t);
   const token = await p.issuer.token("data:read");
-  const post = (url: string): Promise<Response> => fetch(url, {
-    method: "POST", headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" }, body: callBody(1, "read_data"),
-  });
+  const post = (url: string): Promise<Response> =>
+    fetch(url, {
+      method: "POST",
+      headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
+      body: callBody(1, "read_data"),
+    });
 
   const parsed = express();
   parsed.use(ostiaryExpress(p.ostiary), express.json(), (req, res) => void res.json((req.body as { id: number }).id));
@@ -275,7 +339,13 @@ test("Express: body parsers below, node:http alone, public paths, mistakes that 
   }
 
   const guard = ostiaryExpress(p.ostiary);
-  const bare = await p.serve(createServer((req, res) => { guard(req, res, () => { res.end(currentGrant().user); }); }));
+  const bare = await p.serve(
+    createServer((req, res) => {
+      guard(req, res, () => {
+        res.end(currentGrant().user);
+      });
+    }),
+  );
   assert.equal(await (await post(bare)).text(), "usr_ann");
 
   const open = new Ostiary({ issuer: p.issuer.url, resourceId, logger: p.log, public: ["/healthz"] });

@@ -19,7 +19,9 @@ test("good tokens pass", async (t) => {
     RS256: await w.issuer.token("data:read", {}, rs),
     EdDSA: await w.issuer.token("data:read", {}, ed),
     "long form of type": await w.issuer.signer.sign(w.issuer.claims("data:read"), { typ: "application/AT+JWT" }),
-    "audience in a list": await w.token("data:read", { aud: ["https://other.example", "https://mcp.acme.example/mcp"] }),
+    "audience in a list": await w.token("data:read", {
+      aud: ["https://other.example", "https://mcp.acme.example/mcp"],
+    }),
     "just expired": await w.token("data:read", { exp: now - 5 }),
     "fractional times": await w.token("data:read", { exp: now + 60.5 }),
     "no organization": await w.token("data:read", { org_id: undefined }),
@@ -40,10 +42,12 @@ test("bad tokens are refused", async (t) => {
   const now = w.issuer.clock.seconds;
   const stranger = await Signer.make(key.kid);
   const { kid } = key;
-  const withHead = (h: Record<string, unknown>): string => b64(JSON.stringify({ alg: "ES256", typ: "at+jwt", kid, ...h })) + "." + body;
+  const withHead = (h: Record<string, unknown>): string =>
+    b64(JSON.stringify({ alg: "ES256", typ: "at+jwt", kid, ...h })) + "." + body;
   const w_ = (edits: Record<string, unknown>): Promise<string> => w.token("data:read", edits);
   const embedded = new CompactSign(Buffer.from(JSON.stringify(claims)))
-    .setProtectedHeader({ alg: "ES256", typ: "at+jwt", kid, jwk: stranger.jwk }).sign(stranger.key);
+    .setProtectedHeader({ alg: "ES256", typ: "at+jwt", kid, jwk: stranger.jwk })
+    .sign(stranger.key);
   const cases: Record<string, string | Promise<string>> = {
     "alg none": withHead({ alg: "none" }) + ".",
     "alg none, signature kept": withHead({ alg: "none" }) + "." + signature,
@@ -150,7 +154,10 @@ test("a withdrawn key withdraws what it signed", async (t) => {
   assert.equal((await w.tool(old, "read_data")).status, 200);
   w.issuer.keys = [await Signer.make("key-1")]; // same kid, another key
   w.issuer.clock.advance(301);
-  await eventually("the token of the replaced key is refused", async () => (await w.tool(old, "read_data")).status === 401);
+  await eventually(
+    "the token of the replaced key is refused",
+    async () => (await w.tool(old, "read_data")).status === 401,
+  );
   assert.equal((await w.tool(await w.token("data:read"), "read_data")).status, 200);
 });
 
@@ -158,8 +165,13 @@ test("the audience follows the policy", async (t) => {
   const w = await World.start(t, "fetch");
   const token = await w.token("data:read");
   assert.equal((await w.tool(token, "read_data")).status, 200);
-  w.issuer.publish((doc) => { doc.resource.identifier = "https://new.acme.example/mcp"; });
-  await eventually("a token for the former identifier is refused", async () => (await w.tool(token, "read_data")).status === 401);
+  w.issuer.publish((doc) => {
+    doc.resource.identifier = "https://new.acme.example/mcp";
+  });
+  await eventually(
+    "a token for the former identifier is refused",
+    async () => (await w.tool(token, "read_data")).status === 401,
+  );
 });
 
 test("the Authorization header has one form", async (t) => {

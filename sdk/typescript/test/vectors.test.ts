@@ -28,7 +28,10 @@ interface Vectors {
 
 const folder = process.env["OSTIARY_VECTORS"] ?? new URL("../../../../app/policy/testdata/", import.meta.url).pathname;
 
-for (const [file, atLeast] of [["vectors.json", 80], ["fuzzed.json", 1000]] as const) {
+for (const [file, atLeast] of [
+  ["vectors.json", 80],
+  ["fuzzed.json", 1000],
+] as const) {
   describe(`the decisions of ${file}`, () => {
     const { documents, vectors } = JSON.parse(readFileSync(`${folder}/${file}`, "utf8")) as Vectors;
 
@@ -38,10 +41,17 @@ for (const [file, atLeast] of [["vectors.json", 80], ["fuzzed.json", 1000]] as c
 
     test("are answered as the gate answers them", () => {
       const answers = new Map<string, [number, number]>([
-        ["unknown_tool", [200, -32602]], ["unmapped_tool", [200, -32602]], ["insufficient_scope", [403, -32010]],
-        ["stopped", [200, -32013]], ["out_of_contact", [503, -32014]],
+        ["unknown_tool", [200, -32602]],
+        ["unmapped_tool", [200, -32602]],
+        ["insufficient_scope", [403, -32010]],
+        ["stopped", [200, -32013]],
+        ["out_of_contact", [503, -32014]],
       ]);
-      const methods = new Map([["tool", "tools/call"], ["prompt", "prompts/get"], ["content", "resources/read"]]);
+      const methods = new Map([
+        ["tool", "tools/call"],
+        ["prompt", "prompts/get"],
+        ["content", "resources/read"],
+      ]);
       let judged = 0;
       for (const v of vectors) {
         const kind = v.kind ?? "tool";
@@ -52,11 +62,22 @@ for (const [file, atLeast] of [["vectors.json", 80], ["fuzzed.json", 1000]] as c
         }
         judged++;
         const identifier = "https://mcp.example/mcp";
-        const view = new View({ ...doc, mode: "enforce", resource: { ...doc.resource, identifier, aliases: [] } }, "https://issuer.example");
+        const view = new View(
+          { ...doc, mode: "enforce", resource: { ...doc.resource, identifier, aliases: [] } },
+          "https://issuer.example",
+        );
         const { user = "", org, client = "", host, grant } = v.subject ?? {};
         const who: Grant = {
-          user, organization: org, client, host, grantId: grant, scopes: v.granted ?? [],
-          issuer: "", tokenId: undefined, issuedAt: new Date(), expiresAt: new Date(),
+          user,
+          organization: org,
+          client,
+          host,
+          grantId: grant,
+          scopes: v.granted ?? [],
+          issuer: "",
+          tokenId: undefined,
+          issuedAt: new Date(),
+          expiresAt: new Date(),
         };
         const key = kind === "content" ? "uri" : "name";
         const body = inspect(Buffer.from(JSON.stringify({ jsonrpc: "2.0", id: 5, method, params: { [key]: v.tool } })));
@@ -95,7 +116,10 @@ for (const [file, atLeast] of [["vectors.json", 80], ["fuzzed.json", 1000]] as c
         const target = { kind: v.kind ?? "tool", name: v.tool };
         const got = rules.judge(target, subject, rules.granted(v.granted ?? []), situation);
         const want = {
-          allowed: v.want.allowed, reason: v.want.reason, required: v.want.required ?? [], missing: v.want.missing ?? [],
+          allowed: v.want.allowed,
+          reason: v.want.reason,
+          required: v.want.required ?? [],
+          missing: v.want.missing ?? [],
         };
         assert.deepEqual({ ...got }, want, v.name);
       }
@@ -106,7 +130,9 @@ for (const [file, atLeast] of [["vectors.json", 80], ["fuzzed.json", 1000]] as c
 test("scopes beyond the limit grant nothing", () => {
   const names = Array.from({ length: maxScopes + 10 }, (_, i) => `s${String(i).padStart(4, "0")}`);
   const rules = new Compiled({
-    revision: 1, mode: "enforce", resource: { id: "r", identifier: "https://r.example", name: "" },
+    revision: 1,
+    mode: "enforce",
+    resource: { id: "r", identifier: "https://r.example", name: "" },
     scopes: Object.fromEntries(names.map((n) => [n, { risk: "read" }])),
     tools: Object.fromEntries(names.map((n) => [n, { scopes: [n], match: "all" }])),
   });
@@ -119,16 +145,24 @@ test("scopes beyond the limit grant nothing", () => {
 
 test("names from the prototype of objects are no scopes and no tools", () => {
   const rules = new Compiled({
-    revision: 1, mode: "enforce", resource: { id: "r", identifier: "https://r.example", name: "" },
+    revision: 1,
+    mode: "enforce",
+    resource: { id: "r", identifier: "https://r.example", name: "" },
     scopes: { a: { risk: "read", implies: ["constructor", "__proto__"] } },
     tools: { t: { scopes: ["constructor"], match: "any" } },
   });
   const situation = { feed: new CompiledFeed(), silence: 0 };
   const granted = rules.granted(["a", "constructor", "__proto__", "toString"]);
   for (const name of ["constructor", "__proto__", "toString", "hasOwnProperty"]) {
-    assert.equal(rules.judge({ kind: "tool", name }, { user: "u", client: "c" }, granted, situation).reason, "unknown_tool");
+    assert.equal(
+      rules.judge({ kind: "tool", name }, { user: "u", client: "c" }, granted, situation).reason,
+      "unknown_tool",
+    );
   }
-  assert.equal(rules.judge({ kind: "tool", name: "t" }, { user: "u", client: "c" }, granted, situation).reason, "insufficient_scope");
+  assert.equal(
+    rules.judge({ kind: "tool", name: "t" }, { user: "u", client: "c" }, granted, situation).reason,
+    "insufficient_scope",
+  );
 });
 
 test("texts are in the order of their bytes", () => {

@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
-import { createServer, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import {
+  createServer,
+  request as httpRequest,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type Server,
+} from "node:http";
+import { connect, type AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
 
 import { createAdaptorServer } from "@hono/node-server";
@@ -9,7 +15,15 @@ import { Hono } from "hono";
 
 import { ostiaryExpress } from "../src/express.js";
 import { ostiaryHono } from "../src/hono.js";
-import { grantOf, currentGrant, Ostiary, ostiaryFetch, type Grant, type Logger, type OstiaryOptions } from "../src/index.js";
+import {
+  grantOf,
+  currentGrant,
+  Ostiary,
+  ostiaryFetch,
+  type Grant,
+  type Logger,
+  type OstiaryOptions,
+} from "../src/index.js";
 import { resourceId, TestIssuer } from "./issuer.js";
 
 export const frameworks = ["fetch", "express", "hono"] as const;
@@ -57,19 +71,32 @@ export class MemoryLog implements Logger {
 export class World {
   readonly seen: Seen[] = [];
   readonly log = new MemoryLog();
-  reply: (seen: Seen) => Reply = () => ({ headers: { "Content-Type": "application/json" }, body: '{"jsonrpc":"2.0","id":1,"result":{}}' });
+  reply: (seen: Seen) => Reply = () => ({
+    headers: { "Content-Type": "application/json" },
+    body: '{"jsonrpc":"2.0","id":1,"result":{}}',
+  });
   hold: Promise<void> | undefined; // keeps answers back
   arrived = 0;
   issuer!: TestIssuer;
   ostiary!: Ostiary;
   url = "";
 
-  static async start(t: TestContext, framework: Framework, options: Partial<OstiaryOptions> = {}, spoil: (is: TestIssuer) => void = () => undefined): Promise<World> {
+  static async start(
+    t: TestContext,
+    framework: Framework,
+    options: Partial<OstiaryOptions> = {},
+    spoil: (is: TestIssuer) => void = () => undefined,
+  ): Promise<World> {
     const w = new World();
     w.issuer = await TestIssuer.start();
     spoil(w.issuer);
     w.ostiary = new Ostiary({
-      issuer: w.issuer.url, resourceId, logger: w.log, now: w.issuer.clock.now, pollEvery: 20, backoff: { min: 10, max: 50 },
+      issuer: w.issuer.url,
+      resourceId,
+      logger: w.log,
+      now: w.issuer.clock.now,
+      pollEvery: 20,
+      backoff: { min: 10, max: 50 },
       ...options,
     });
     const server = w.#serve(framework);
@@ -109,8 +136,13 @@ export class World {
     this.arrived++;
     await this.hold;
     const seen: Seen = {
-      method: request.method, url: request.url, headers: new Map(request.headers), body: await request.text(), parsed: undefined,
-      grant: currentGrant(), requestGrant: grantOf(request),
+      method: request.method,
+      url: request.url,
+      headers: new Map(request.headers),
+      body: await request.text(),
+      parsed: undefined,
+      grant: currentGrant(),
+      requestGrant: grantOf(request),
     };
     this.seen.push(seen);
     const { status = 200, headers = {}, body = null, stream } = this.reply(seen);
@@ -142,8 +174,13 @@ export class World {
       chunks.push(chunk);
     }
     const seen: Seen = {
-      method: req.method, url: req.url, headers: namedHeaders(req), body: Buffer.concat(chunks).toString(),
-      parsed: req.body as unknown, grant: currentGrant(), requestGrant: grantOf(req),
+      method: req.method,
+      url: req.url,
+      headers: namedHeaders(req),
+      body: Buffer.concat(chunks).toString(),
+      parsed: req.body as unknown,
+      grant: currentGrant(),
+      requestGrant: grantOf(req),
     };
     this.seen.push(seen);
     const { status = 200, headers = {}, body = "", stream } = this.reply(seen);
@@ -153,7 +190,9 @@ export class World {
       return;
     }
     const ended = new AbortController();
-    res.on("close", () => { ended.abort(); });
+    res.on("close", () => {
+      ended.abort();
+    });
     res.flushHeaders();
     for await (const piece of stream(ended.signal)) {
       if (ended.signal.aborted) {
@@ -165,7 +204,11 @@ export class World {
   }
 
   /** Sends a request, with headers exactly as given. */
-  call(method: string, path: string, o: { token?: string; body?: string | Uint8Array; headers?: string[] } = {}): Promise<Answer> {
+  call(
+    method: string,
+    path: string,
+    o: { token?: string; body?: string | Uint8Array; headers?: string[] } = {},
+  ): Promise<Answer> {
     const headers = ["Host", new URL(this.url).host];
     if (o.token !== undefined) {
       headers.push("Authorization", `Bearer ${o.token}`);
@@ -183,7 +226,12 @@ export class World {
         const chunks: Buffer[] = [];
         res.on("data", (chunk: Buffer) => chunks.push(chunk));
         const done = (): void => {
-          resolve({ status: res.statusCode ?? 0, headers: res.headers, raw: res.rawHeaders, body: Buffer.concat(chunks).toString() });
+          resolve({
+            status: res.statusCode ?? 0,
+            headers: res.headers,
+            raw: res.rawHeaders,
+            body: Buffer.concat(chunks).toString(),
+          });
         };
         res.on("end", done);
         res.on("error", done);
@@ -211,8 +259,13 @@ export class World {
 
 function namedHeaders(req: IncomingMessage): Map<string, string> {
   const raw = req.rawHeaders;
-  const fromRaw = raw.flatMap((name, i): [string, string][] => (i % 2 === 0 ? [[name.toLowerCase(), raw[i + 1] ?? ""]] : []));
-  return new Map([...fromRaw, ...Object.entries(req.headers).map(([name, value]): [string, string] => [name, String(value)])]);
+  const fromRaw = raw.flatMap((name, i): [string, string][] =>
+    i % 2 === 0 ? [[name.toLowerCase(), raw[i + 1] ?? ""]] : [],
+  );
+  return new Map([
+    ...fromRaw,
+    ...Object.entries(req.headers).map(([name, value]): [string, string] => [name, String(value)]),
+  ]);
 }
 
 export function callBody(id: number, tool: string, args: Record<string, unknown> = {}): string {
@@ -239,7 +292,44 @@ export function paramsOf(challenge: string | undefined): Map<string, string> {
 }
 
 /** The JSON-RPC error of an answer. */
-export function errorOf(a: Answer): { id: unknown; code: number; message: string; data?: { error: string; scope: string } } {
+export function errorOf(a: Answer): {
+  id: unknown;
+  code: number;
+  message: string;
+  data?: { error: string; scope: string };
+} {
   const { id, error } = JSON.parse(a.body) as { id: unknown; error: { code: number; message: string } };
   return { id, ...error };
+}
+
+/** The beginning of a POST of somebody who may read. */
+export async function rawHead(w: World, framing: string): Promise<string> {
+  const token = await w.token("data:read");
+  return `POST /mcp HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\nContent-Type: application/json\r\n${framing}\r\n\r\n`;
+}
+
+/** Sends raw bytes and returns the beginning of what comes back, or all of it when the connection closes. */
+export function exchange(w: World, raw: string, hangUp = false): Promise<string> {
+  const { hostname, port } = new URL(w.url);
+  return new Promise((resolve) => {
+    let out = "";
+    const socket = connect(Number(port), hostname, () => {
+      socket.write(raw);
+      if (hangUp) {
+        setImmediate(() => {
+          socket.destroy();
+        });
+      }
+    });
+    socket.on("data", (chunk) => {
+      out += chunk.toString();
+      if (out.includes("\r\n\r\n") && !/200 OK/.test(out)) {
+        socket.destroy();
+      }
+    });
+    socket.on("error", () => undefined);
+    socket.on("close", () => {
+      resolve(out);
+    });
+  });
 }

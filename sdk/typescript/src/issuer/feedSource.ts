@@ -54,7 +54,10 @@ export class FeedSource {
 
   /** Follows the feed until the life ends. Never rejects. */
   async run(): Promise<void> {
-    const { life, watch: { now } } = this.#with;
+    const {
+      life,
+      watch: { now },
+    } = this.#with;
     let pollingSince: number | undefined;
     while (!life.aborted) {
       const began = now();
@@ -71,7 +74,11 @@ export class FeedSource {
         pollingSince = undefined;
       }
       // A poll that waited is followed by the next at once; one that does not wait must not become a storm.
-      if (pollingSince === undefined || error !== undefined || (this.#sequence === before && now() - began < this.#options.backoff.min)) {
+      if (
+        pollingSince === undefined ||
+        error !== undefined ||
+        (this.#sequence === before && now() - began < this.#options.backoff.min)
+      ) {
         await pause(this.#backoff(), life);
       }
     }
@@ -84,7 +91,8 @@ export class FeedSource {
       return undefined;
     } catch (e) {
       this.#proven = false;
-      if (this.#failures === 1 && !this.#with.life.aborted) { // the first one may only be a node that was replaced
+      if (this.#failures === 1 && !this.#with.life.aborted) {
+        // the first one may only be a node that was replaced
         const facts = { resource: this.#with.resourceId, sequence: this.#sequence, error: reasonOf(e) };
         this.#with.log.warn("the feed of revocations cannot be read, going on with the last one", facts);
       }
@@ -110,9 +118,13 @@ export class FeedSource {
   async #stream(): Promise<void> {
     const { life, fetcher } = this.#with;
     const over = new AbortController();
-    const end = (): void => { over.abort(life.reason); };
+    const end = (): void => {
+      over.abort(life.reason);
+    };
     const patience = (ms: number): NodeJS.Timeout =>
-      setTimeout(() => { over.abort(new NoStream()); }, ms).unref();
+      setTimeout(() => {
+        over.abort(new NoStream());
+      }, ms).unref();
     const headers: Record<string, string> = { Accept: "text/event-stream" };
     // Without it the issuer sends an event at once, which is how a proxy that buffers is found out.
     if (this.#proven) {
@@ -133,7 +145,8 @@ export class FeedSource {
       const events = new EventReader(feedLimit);
       for await (const chunk of chunksOf(answer.body)) {
         for (const data of events.feed(chunk)) {
-          if (await this.#takesLogged(data)) { // only good ones prove the stream alive
+          if (await this.#takesLogged(data)) {
+            // only good ones prove the stream alive
             this.#proven = true;
             clearTimeout(silence);
             silence = patience(streamSilence);
@@ -217,11 +230,15 @@ export function pause(ms: number, ...signals: AbortSignal[]): Promise<void> {
     }
     const done = (): void => {
       clearTimeout(timer);
-      signals.forEach((s) => { s.removeEventListener("abort", done); });
+      signals.forEach((s) => {
+        s.removeEventListener("abort", done);
+      });
       resolve();
     };
     const timer = setTimeout(done, ms).unref();
-    signals.forEach((s) => { s.addEventListener("abort", done); });
+    signals.forEach((s) => {
+      s.addEventListener("abort", done);
+    });
   });
 }
 
@@ -245,7 +262,9 @@ export class EventReader {
       const lines = this.#rest.slice(0, end.index).split(/\r\n|\n|\r/);
       this.#rest = this.#rest.slice(end.index + end[0].length);
       const values = (name: string): string[] =>
-        lines.filter((line) => line.startsWith(name + ":")).map((line) => line.slice(name.length + 1).replace(/^ /, ""));
+        lines
+          .filter((line) => line.startsWith(name + ":"))
+          .map((line) => line.slice(name.length + 1).replace(/^ /, ""));
       const data = values("data");
       if (data.length > 0 && values("event").at(-1) === "feed") {
         found.push(data.join("\n"));

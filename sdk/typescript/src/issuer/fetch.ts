@@ -22,8 +22,12 @@ interface GetOptions {
  */
 export async function within<T>(ms: number, life: AbortSignal, f: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const over = new AbortController();
-  const end = (): void => { over.abort(life.reason); };
-  const timer = setTimeout(() => { over.abort(new Error("it took too long")); }, ms).unref();
+  const end = (): void => {
+    over.abort(life.reason);
+  };
+  const timer = setTimeout(() => {
+    over.abort(new Error("it took too long"));
+  }, ms).unref();
   life.addEventListener("abort", end);
   if (life.aborted) {
     end();
@@ -85,7 +89,9 @@ export async function holdTo200(answer: Response): Promise<void> {
 
 /** Reads a body of at most limit bytes, until signal. */
 export async function readBounded(
-  body: ReadableStream<Uint8Array> | null, limit: number, signal?: AbortSignal,
+  body: ReadableStream<Uint8Array> | null,
+  limit: number,
+  signal?: AbortSignal,
 ): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let size = 0;
@@ -108,17 +114,22 @@ export class TooLarge extends Error {
 
 /** The chunks of a stream, until signal; leaving the loop early cancels it. */
 export async function* chunksOf(
-  body: ReadableStream<Uint8Array> | null, signal?: AbortSignal,
+  body: ReadableStream<Uint8Array> | null,
+  signal?: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   if (body === null) {
     return;
   }
   const reader = body.getReader();
   let isAborted: () => void = () => undefined;
-  const aborted = signal && new Promise<"aborted">((resolve) => {
-    isAborted = () => { resolve("aborted"); };
-    signal.addEventListener("abort", isAborted);
-  });
+  const aborted =
+    signal &&
+    new Promise<"aborted">((resolve) => {
+      isAborted = () => {
+        resolve("aborted");
+      };
+      signal.addEventListener("abort", isAborted);
+    });
   let done = false;
   try {
     for (;;) {

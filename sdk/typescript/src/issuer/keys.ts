@@ -156,7 +156,9 @@ export class IssuerKeys {
   async #load(): Promise<Map<string, VerifyKey>> {
     const { body } = await trying("keys of the issuer", async () =>
       this.#fetcher.get(await this.#jwksURI(), {
-        accept: "application/jwk-set+json, application/json", limit: jwksLimit, life: this.#life,
+        accept: "application/jwk-set+json, application/json",
+        limit: jwksLimit,
+        life: this.#life,
       }),
     );
     return trying("keys of the issuer", () => parseKeys(body));
@@ -216,8 +218,12 @@ async function usableKey(item: unknown): Promise<VerifyKey | undefined> {
   const alg = algorithmOf(jwk);
   const isPublic = jwk.d === undefined && jwk.k === undefined;
   if (
-    typeof jwk.kid !== "string" || jwk.kid === "" || !isPublic || alg === undefined ||
-    (jwk.use !== undefined && jwk.use !== "sig") || (jwk.alg !== undefined && jwk.alg !== alg)
+    typeof jwk.kid !== "string" ||
+    jwk.kid === "" ||
+    !isPublic ||
+    alg === undefined ||
+    (jwk.use !== undefined && jwk.use !== "sig") ||
+    (jwk.alg !== undefined && jwk.alg !== alg)
   ) {
     return undefined;
   }

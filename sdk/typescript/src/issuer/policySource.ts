@@ -106,7 +106,10 @@ export class PolicySource {
 
 /** Checks what a signed document of a resource has in common: kind, key, issuer, resource, time. */
 export async function verifyBundle(
-  f: Following, compact: string, typ: string, what: string,
+  f: Following,
+  compact: string,
+  typ: string,
+  what: string,
 ): Promise<{ claims: Record<string, unknown>; signed: number }> {
   const { claims } = await f.keys.verify(compact, typ);
   const issuedAt = millis(claims["iat"]);

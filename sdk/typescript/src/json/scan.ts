@@ -279,7 +279,7 @@ export function skipValue(text: string, i: number): number {
     }
     return i;
   }
-  for (let depth = 0; ; ) {
+  for (let depth = 0; ;) {
     const c = text.charCodeAt(i);
     if (c === quote) {
       i = skipString(text, i);

@@ -69,7 +69,9 @@ export class CompiledFeed {
    */
   refuses(s: Subject, resourceID: string): Extract<Reason, "revoked" | "stopped"> | undefined {
     if (
-      has(this.#grants, s.grantId) || has(this.#users, s.user) || has(this.#organizations, s.organization) ||
+      has(this.#grants, s.grantId) ||
+      has(this.#users, s.user) ||
+      has(this.#organizations, s.organization) ||
       has(this.#clients, s.client)
     ) {
       return "revoked";
@@ -78,8 +80,10 @@ export class CompiledFeed {
       return undefined;
     }
     const stopped =
-      this.#isStopped("server", resourceID) || this.#isStopped("host", s.host || hostUnverified) ||
-      this.#isStopped("user", s.user) || this.#isStopped("organization", s.organization);
+      this.#isStopped("server", resourceID) ||
+      this.#isStopped("host", s.host || hostUnverified) ||
+      this.#isStopped("user", s.user) ||
+      this.#isStopped("organization", s.organization);
     return stopped ? "stopped" : undefined;
   }
 

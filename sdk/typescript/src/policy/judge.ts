@@ -1,15 +1,17 @@
-import { byteOrder, defaultOffline, scopeNames, scopeOf, type Offline, type PolicyDocument, type PolicyTool } from "./document.js";
+import {
+  byteOrder,
+  defaultOffline,
+  scopeNames,
+  scopeOf,
+  type Offline,
+  type PolicyDocument,
+  type PolicyTool,
+} from "./document.js";
 import type { CompiledFeed, Subject } from "./feed.js";
 
 /** Why a call was allowed or denied. The values are stable: logs, records and every SDK share them. */
 export type Reason =
-  | "allowed"
-  | "unknown_tool"
-  | "unmapped_tool"
-  | "insufficient_scope"
-  | "revoked"
-  | "stopped"
-  | "out_of_contact";
+  "allowed" | "unknown_tool" | "unmapped_tool" | "insufficient_scope" | "revoked" | "stopped" | "out_of_contact";
 
 /** What a call is about: a tool or prompt by name, a content by URI. */
 export interface Target {
@@ -62,7 +64,11 @@ export class Compiled {
 
   /** Prepares any document and fails closed: a scope it does not have opens nothing. */
   constructor(doc: PolicyDocument) {
-    const bits = new Map(scopeNames(doc).slice(0, maxScopes).map((name, i) => [name, i]));
+    const bits = new Map(
+      scopeNames(doc)
+        .slice(0, maxScopes)
+        .map((name, i) => [name, i]),
+    );
     const compile = (tools: Record<string, PolicyTool> | null | undefined): Map<string, CompiledTool> =>
       new Map(Object.entries(tools ?? {}).map(([name, tool]) => [name, new CompiledTool(doc, bits, tool)]));
     this.#resourceID = doc.resource.id;
@@ -118,7 +124,10 @@ export class Compiled {
 
   #isTooSilent(entry: CompiledTool | "open" | undefined, silence: number): boolean {
     const risk = entry === "open" ? "read" : entry?.risk;
-    return silence > (risk === "read" ? this.#offline.read : risk === "write" ? this.#offline.write : this.#offline.destructive);
+    return (
+      silence >
+      (risk === "read" ? this.#offline.read : risk === "write" ? this.#offline.write : this.#offline.destructive)
+    );
   }
 
   /** Prompts and contents of a document that maps none of them are open. */
@@ -177,7 +186,12 @@ class CompiledTool {
     if (opens) {
       return this.#allowed;
     }
-    return decision(false, "insufficient_scope", this.#required, this.#any ? this.#required : missing.map((s) => s.name));
+    return decision(
+      false,
+      "insufficient_scope",
+      this.#required,
+      this.#any ? this.#required : missing.map((s) => s.name),
+    );
   }
 }
 
