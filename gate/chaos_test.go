@@ -59,16 +59,15 @@ func TestChaos_IssuerStopped(t *testing.T) {
 				if name == "network dead" { // before the gate finds out
 					w.gate.Close()
 				}
-				reads, writes, destroys := "read_data", "write_data", "delete_data"
 				for _, step := range []struct {
-					after                    time.Duration
-					reads, writes, destroys_ bool
+					after                   time.Duration
+					reads, writes, destroys bool
 				}{
 					{0, true, true, true}, {4 * time.Minute, true, true, true}, {2 * time.Minute, true, true, false},
 					{time.Hour, true, false, false}, {2 * time.Hour, false, false, false},
 				} {
 					w.clock.advance(step.after)
-					for tool, open := range map[string]bool{reads: step.reads, writes: step.writes, destroys: step.destroys_} {
+					for tool, open := range map[string]bool{"read_data": step.reads, "write_data": step.writes, "delete_data": step.destroys} {
 						if w.shut(t, token, tool) == open {
 							t.Errorf("%s more of silence: %s open is not %v", step.after, tool, open)
 						}
@@ -77,7 +76,7 @@ func TestChaos_IssuerStopped(t *testing.T) {
 				if mend(); name == "network dead" {
 					return
 				}
-				eventually(t, "all is well again", func() bool { return !w.shut(t, token, destroys) && !w.shut(t, token, reads) })
+				eventually(t, "all is well again", func() bool { return !w.shut(t, token, "delete_data") && !w.shut(t, token, "read_data") })
 			})
 		}
 	}

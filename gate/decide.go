@@ -43,7 +43,7 @@ func judge(v *view, b body, id *Identity, now policy.Situation) verdict {
 }
 
 func (v *verdict) add(d decided, shadow bool) {
-	d.denied = !d.Allowed && !(shadow && shadowable(d.Reason))
+	d.denied = !d.Allowed && (!shadow || !shadowable(d.Reason))
 	v.calls = append(v.calls, d)
 	if !d.denied {
 		return

@@ -197,10 +197,7 @@ func (g *Gate) readBody(w http.ResponseWriter, r *http.Request, held *int64) ([]
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return nil, &refusal{status: http.StatusRequestTimeout, code: rpcInvalidRequest, message: "the body took too long"}
 	}
-	if err != nil {
-		return nil, badBody(rpcInvalidRequest, "the body did not arrive whole")
-	}
-	return buf.Bytes(), nil
+	return nil, badBody(rpcInvalidRequest, "the body did not arrive whole")
 }
 
 // isJSON holds the body to what the inspection reads: another charset or a content encoding would hide it.

@@ -180,7 +180,7 @@ func readMessage(raw []byte, at int) (message, error) {
 	if e.result || e.failed {
 		return message{}, badBody(rpcInvalidRequest, "the message is a request and a response at once")
 	}
-	return readRequest(raw, e)
+	return readRequest(e)
 }
 
 // readEnvelope finds the members of a message. A key that differs from a known one only in case is refused: some parsers
@@ -212,7 +212,7 @@ func readEnvelope(raw []byte, at int) (envelope, error) {
 	return e, err
 }
 
-func readRequest(raw []byte, e envelope) (message, error) {
+func readRequest(e envelope) (message, error) {
 	m := message{kind: request, id: e.id}
 	if e.id == nil {
 		m.kind = notification

@@ -122,10 +122,10 @@ func TestProxy_SessionsFromBeginningToEnd(t *testing.T) {
 	w := newWorld(t, nil)
 	token := w.token("data:read")
 	w.upstream.answer = func(rw http.ResponseWriter, r *http.Request) {
-		switch {
-		case r.Method == http.MethodDelete:
+		switch r.Method {
+		case http.MethodDelete:
 			rw.WriteHeader(http.StatusNoContent)
-		case r.Method == http.MethodGet:
+		case http.MethodGet:
 			rw.Header().Set("Content-Type", "text/event-stream")
 			_, _ = fmt.Fprintf(rw, "id: %s-1\ndata: {}\n\n", r.Header.Get("Last-Event-ID"))
 		default:

@@ -55,7 +55,7 @@ func (g *Gate) forward(w http.ResponseWriter, r *http.Request, next http.Handler
 func (w *response) through(next http.Handler, r *http.Request) {
 	defer func() {
 		problem := recover()
-		if aborted := problem == http.ErrAbortHandler; problem != nil && !(aborted && w.withheld) { //nolint:errorlint // a panic
+		if aborted := problem == http.ErrAbortHandler; problem != nil && (!aborted || !w.withheld) { //nolint:errorlint // a panic
 			panic(problem)
 		}
 	}()
