@@ -97,9 +97,8 @@ func (b *bench) revokeOne(ctx context.Context, p *player, a *audience, r *feedRe
 	if err != nil {
 		return err
 	}
-	form := append(append([]byte("token="), token...), "&client_id="+p.clients[0]...)
 	for _, id := range p.clients { // whose it is: others' revocations change nothing
-		form = append(append([]byte("token="), token...), "&client_id="+id...)
+		form := append(append([]byte("token="), token...), "&client_id="+id...)
 		if err := b.sleep(ctx, feedPause); err != nil {
 			return err
 		}

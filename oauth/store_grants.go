@@ -120,8 +120,8 @@ func (s *store) rotateRefresh(ctx context.Context, i *Issuer, req refreshRequest
 
 // A disabled user's grant reads as revoked.
 const loadRefresh = `select g.user_id, g.client_id, g.resource_id, coalesce(g.organization_id, ''), g.host, g.scopes, g.auth_time,
-  g.expires_at, g.generation, g.rotated_at, g.graced, g.recovered, g.recoveries, coalesce(g.revoked_at, u.disabled_at), g.refresh_expires_at,
-  u.email, u.email_verified, u.name
+  g.expires_at, g.generation, g.rotated_at, g.graced, g.recovered, g.recoveries, coalesce(g.revoked_at, u.disabled_at),
+  g.refresh_expires_at, u.email, u.email_verified, u.name
 from grants g
 join users u on u.tenant_id = g.tenant_id and u.environment_id = g.environment_id and u.id = g.user_id
 where g.tenant_id = $1 and g.environment_id = $2 and g.id = $3 and g.client_id = $4`

@@ -134,8 +134,8 @@ func (w draftWrite) tools(tx *gorm.DB, from, to Draft) error {
 }
 
 func sameTool(a, b Tool) bool {
-	return a.ID == b.ID && a.Kind == b.Kind && a.Name == b.Name && slices.Equal(a.Audited, b.Audited) && a.Description == b.Description && a.Wording == b.Wording &&
-		a.Match == b.Match && a.Fingerprint == b.Fingerprint && a.Position == b.Position
+	return a.ID == b.ID && a.Kind == b.Kind && a.Name == b.Name && a.Description == b.Description && a.Wording == b.Wording &&
+		a.Match == b.Match && a.Fingerprint == b.Fingerprint && a.Position == b.Position && slices.Equal(a.Audited, b.Audited)
 }
 
 func (w draftWrite) upsert(columns ...string) clause.OnConflict {

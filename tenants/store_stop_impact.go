@@ -62,7 +62,9 @@ func (s *Stops) openingScopes(ctx context.Context, sc scope.Scope, stop Stop, co
 }
 
 // countGrants counts the live grants a stop covers, and the people behind them.
-func (s *Stops) countGrants(ctx context.Context, sc scope.Scope, stop Stop, opening []string, now time.Time) (grants, users int, err error) {
+func (s *Stops) countGrants(ctx context.Context, sc scope.Scope, stop Stop, opening []string, now time.Time) (
+	grants, users int, err error,
+) {
 	var counted struct{ Grants, Users int }
 	err = s.tx(ctx, func(tx *gorm.DB) error {
 		tx = tx.Table("grants").Select("count(*) as grants, count(distinct user_id) as users").

@@ -74,7 +74,6 @@ func shape(name string) string {
 }
 
 func moreShapes(name string) string {
-	const shield = "M8 1.5 13.5 3.5v4c0 3.4-2.3 5.8-5.5 7-3.2-1.2-5.5-3.6-5.5-7v-4z"
 	switch name {
 	case IconLaptop:
 		return `<rect x="3" y="3" width="10" height="7.5" rx="1.2"/><path d="M1.5 13h13"/>`
@@ -94,6 +93,13 @@ func moreShapes(name string) string {
 		return `<path d="M8 3v10M3 8h10"/>`
 	case IconPulse:
 		return `<path d="M1.5 8h3l2-5 3 10 2-5h3"/>`
+	}
+	return otherShapes(name)
+}
+
+func otherShapes(name string) string {
+	const shield = "M8 1.5 13.5 3.5v4c0 3.4-2.3 5.8-5.5 7-3.2-1.2-5.5-3.6-5.5-7v-4z"
+	switch name {
 	case IconRefresh:
 		return `<path d="M13.5 8a5.5 5.5 0 1 1-1.7-4M12 1.8V4.2H9.6"/>`
 	case IconRight:
