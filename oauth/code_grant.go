@@ -37,11 +37,7 @@ func (h *codeAuthorizer) HandleAuthorizeEndpointRequest(
 	}
 	session.code.GrantID = secret.NewID("grt")
 	session.code.ExpiresAt = h.now().Add(i.Settings.CodeLifetime)
-	code, err := i.sealCode(session.code)
-	if err != nil {
-		return err
-	}
-	resp.AddParameter("code", code)
+	resp.AddParameter("code", i.sealCode(session.code))
 	resp.AddParameter("iss", i.URL)
 	ar.SetResponseTypeHandled("code")
 	return nil

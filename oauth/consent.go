@@ -35,10 +35,8 @@ func (m *Module) showConsent(c echo.Context, i *Issuer, p consentPage) error {
 	}
 	// The decision will be about exactly this user and this wording.
 	p.in.UserID, p.in.Revision, p.in.GoesOn = p.session.User.ID, resource.Revision, p.prior() != ""
-	sealed, err := i.sealInteraction(p.in)
-	if err != nil {
-		return err
-	}
+	p.in.Proof = proof{} // shown: what is decided is proved by the statement that records it
+	sealed := i.sealInteraction(p.in)
 	attemptOf(c.Request().Context()).facts.UserID = p.session.User.ID
 	if p.status == 0 {
 		p.status = http.StatusOK

@@ -1,8 +1,6 @@
 package oauth
 
 import (
-	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/ostiary/ostiary/app/errs"
@@ -12,28 +10,50 @@ import (
 // Interaction is a pending authorization request. It travels sealed, in the form and the URL of the pages it leads through,
 // and is bound to the browser that began it; nothing is stored until the user decides.
 type Interaction struct {
-	ClientID      string    `json:"c"`
-	RedirectURI   string    `json:"r"`
-	State         string    `json:"s,omitempty"`
-	HasState      bool      `json:"hs,omitempty"` // a client that sent state="" gets it back
-	Scopes        []string  `json:"sc"`           // requested, already limited to what the resource offers
-	ResourceID    string    `json:"re"`
-	CodeChallenge string    `json:"cc"`
-	Nonce         string    `json:"n,omitempty"` // goes into the id_token as it came (OpenID Connect Core §3.1.2.1)
-	Prompt        string    `json:"p,omitempty"`
-	LoginHint     string    `json:"lh,omitempty"`
-	Subject       string    `json:"su,omitempty"` // whom the client expects, by its id_token_hint
-	MaxAge        int       `json:"ma"`           // seconds; negative when absent
-	Browser       []byte    `json:"b"`            // hash of the browser cookie
-	CreatedAt     time.Time `json:"t"`
-	CaseID        string    `json:"id"` // shown on error pages, logged with every step
+	ClientID      string
+	RedirectURI   string
+	State         string
+	HasState      bool     // a client that sent state="" gets it back
+	Scopes        []string // requested, already limited to what the resource offers
+	ResourceID    string
+	CodeChallenge string
+	Nonce         string // goes into the id_token as it came (OpenID Connect Core §3.1.2.1)
+	Prompt        string
+	LoginHint     string
+	Subject       string // whom the client expects, by its id_token_hint
+	MaxAge        int    // seconds; negative when absent
+	Browser       []byte // hash of the browser cookie
+	CreatedAt     time.Time
+	CaseID        string // shown on error pages, logged with every step
 
 	// What the consent page showed, so that a decision is about exactly that.
-	UserID   string `json:"u,omitempty"`
-	Revision int    `json:"v,omitempty"`
-	GoesOn   bool   `json:"g,omitempty"` // the page said what was allowed before
+	UserID   string
+	Revision int
+	GoesOn   bool // the page said what was allowed before
 	// LoggedInAt is set when the user signed in during this interaction: prompt=login and max_age are then satisfied.
-	LoggedInAt time.Time `json:"l,omitzero"`
+	LoggedInAt time.Time
+
+	// Proof is who just signed in, for the page that follows at once.
+	Proof proof
+}
+
+// fields lists what is sealed.
+func (in *Interaction) fields(p *packed) {
+	for _, text := range [...]*string{
+		&in.ClientID, &in.RedirectURI, &in.State, &in.ResourceID, &in.CodeChallenge, &in.Nonce, &in.Prompt, &in.LoginHint, &in.Subject,
+		&in.CaseID, &in.UserID,
+	} {
+		p.text(text)
+	}
+	p.flag(&in.HasState)
+	p.list(&in.Scopes)
+	p.count(&in.MaxAge)
+	p.blob(&in.Browser)
+	p.moment(&in.CreatedAt)
+	p.count(&in.Revision)
+	p.flag(&in.GoesOn)
+	p.moment(&in.LoggedInAt)
+	in.Proof.fields(p)
 }
 
 // Prompt values of OpenID Connect Core §3.1.2.1.
@@ -44,12 +64,8 @@ const (
 	promptSelectAccount = "select_account"
 )
 
-func (i *Issuer) sealInteraction(in Interaction) (string, error) {
-	plaintext, err := json.Marshal(in)
-	if err != nil {
-		return "", fmt.Errorf("seal interaction: %w", err)
-	}
-	return i.interactions.SealText(plaintext, []byte(i.Scope.EnvironmentID)), nil
+func (i *Issuer) sealInteraction(in Interaction) string {
+	return i.interactions.SealText(pack(1024, in.fields), []byte(i.Scope.EnvironmentID))
 }
 
 var (
@@ -69,7 +85,7 @@ var (
 func (i *Issuer) openInteraction(text string, browser []byte, now time.Time) (Interaction, error) {
 	var in Interaction
 	plaintext, err := i.interactions.OpenText(text, []byte(i.Scope.EnvironmentID))
-	if err != nil || json.Unmarshal(plaintext, &in) != nil {
+	if err != nil || unpack(plaintext, in.fields) != nil {
 		return Interaction{}, errInteraction
 	}
 	if !secret.Equal(in.Browser, browser) {

@@ -25,10 +25,8 @@ type loginForm struct {
 }
 
 func (m *Module) showLogin(c echo.Context, i *Issuer, client *clients.Client, in Interaction, form loginForm) error {
-	sealed, err := i.sealInteraction(in)
-	if err != nil {
-		return err
-	}
+	in.Proof = proof{}
+	sealed := i.sealInteraction(in)
 	resource, ok := i.resourceByID(in.ResourceID)
 	if !ok {
 		return pageProblem("resource_gone", nil)
@@ -56,10 +54,11 @@ func (m *Module) login(c echo.Context) error {
 	}
 	email := strings.TrimSpace(r.PostForm.Get(flow.FieldEmail))
 	var token string
+	authTime := m.now().UTC()
 	user, err := m.users.Authenticate(r.Context(), tenants.Credentials{
 		Email: email, Password: r.PostForm.Get(flow.FieldPassword), Address: c.RealIP(),
 	}, func(b *pgx.Batch, user directory.User) error {
-		token = m.store.queueSession(b, i, user.ID, i.sessionToken(r))
+		token = m.store.queueSession(b, i, newSession{userID: user.ID, replaces: i.sessionToken(r), at: authTime})
 		return nil
 	})
 	if err != nil {
@@ -69,11 +68,8 @@ func (m *Module) login(c echo.Context) error {
 	attemptOf(r.Context()).facts.UserID = user.ID
 	m.step(r.Context(), attemptlog.KindLogin, attemptlog.OutcomeOK, "", "Signed in with e-mail and password.")
 	in.LoggedInAt = m.now().UTC()
-	location, err := i.resumeURL(in)
-	if err != nil {
-		return err
-	}
-	return seeOther(c, location)
+	in.Proof = proofOf(token, user, authTime)
+	return seeOther(c, i.resumeURL(in))
 }
 
 func (m *Module) loginFailed(c echo.Context, i *Issuer, client *clients.Client, in Interaction, email string, err error) error {
@@ -109,10 +105,6 @@ func (m *Module) switchUser(c echo.Context) error {
 		return err
 	}
 	i.clearCookie(c.Response(), cookieSession)
-	in.LoginHint, in.UserID = "", ""
-	location, err := i.resumeURL(in)
-	if err != nil {
-		return err
-	}
-	return seeOther(c, location)
+	in.LoginHint, in.UserID, in.Proof = "", "", proof{}
+	return seeOther(c, i.resumeURL(in))
 }

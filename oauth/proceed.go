@@ -15,7 +15,7 @@ import (
 // proceed gathers the facts, asks next, and does what it says. Every step of an interaction comes back here.
 func (m *Module) proceed(c echo.Context, i *Issuer, client *clients.Client, in Interaction) error {
 	r := c.Request()
-	session, consent, err := m.store.who(r.Context(), i, i.sessionToken(r), in)
+	session, consent, err := m.whoAsks(r, i, in)
 	if err != nil {
 		return err
 	}
@@ -70,12 +70,8 @@ func (m *Module) interaction(c echo.Context, sealed string) (*Issuer, *clients.C
 }
 
 // resumeURL leads back to an interaction.
-func (i *Issuer) resumeURL(in Interaction) (string, error) {
-	sealed, err := i.sealInteraction(in)
-	if err != nil {
-		return "", err
-	}
-	return i.path(pathInteraction) + "?i=" + sealed, nil
+func (i *Issuer) resumeURL(in Interaction) string {
+	return i.path(pathInteraction) + "?i=" + i.sealInteraction(in)
 }
 
 // issue answers the client with a code for what the consent allows of the request.

@@ -95,14 +95,21 @@ values ($1, $2, $3, $4, $5, $5, $6)`
 
 const deleteSession = `delete from sessions where tenant_id = $1 and environment_id = $2 and token_hash = $3`
 
+// newSession is a sign-in about to be recorded.
+type newSession struct {
+	userID   string
+	replaces string // the cookie's value so far, empty for none
+	at       time.Time
+}
+
 // queueSession puts on b what starts a session for a user who just proved who they are and ends the one it replaces: a session
 // token from before the sign-in is never promoted (session fixation). It returns the cookie's value.
-func (s *store) queueSession(b *pgx.Batch, i *Issuer, userID, replaces string) string {
-	token, now := secret.NewToken(), s.now()
-	if replaces != "" {
-		b.Queue(deleteSession, i.Scope.TenantID, i.Scope.EnvironmentID, secret.Hash(replaces))
+func (s *store) queueSession(b *pgx.Batch, i *Issuer, n newSession) string {
+	token := secret.NewToken()
+	if n.replaces != "" {
+		b.Queue(deleteSession, i.Scope.TenantID, i.Scope.EnvironmentID, secret.Hash(n.replaces))
 	}
-	b.Queue(insertSession, i.Scope.TenantID, i.Scope.EnvironmentID, secret.Hash(token), userID, now, now.Add(i.Settings.SessionAbsolute))
+	b.Queue(insertSession, i.Scope.TenantID, i.Scope.EnvironmentID, secret.Hash(token), n.userID, n.at, n.at.Add(i.Settings.SessionAbsolute))
 	return token
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,41 +15,30 @@ import (
 )
 
 const insertEvent = `insert into audit_events
-  (tenant_id, environment_id, id, at, actor_kind, actor_id, action, target_kind, target_id, detail, request_id)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
+  (tenant_id, environment_id, id, at, actor_kind, actor_id, action, target_kind, target_id, detail, request_id) `
 
 // Queue puts e on a batch of db.Pipe, for the data plane: the event commits with the statements beside it, without a round
 // trip of its own. Errors are as for Record.
 func Queue(ctx context.Context, b *pgx.Batch, now time.Time, e Event) error {
-	values, err := valuesOf(ctx, now, e)
+	values, err := Values(ctx, now, e)
 	if err == nil {
-		b.Queue(insertEvent, values...)
+		b.Queue(insertEvent+`values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`, values...)
 	}
 	return err
 }
 
-// Table is one whose rows events are about, with a key of tenant, environment and id.
-type Table string
-
-// TableConsents holds what people allowed.
-const TableConsents Table = "consents"
-
-const insertEventAfter = `insert into audit_events
-  (tenant_id, environment_id, id, at, actor_kind, actor_id, action, target_kind, target_id, detail, request_id)
-select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11
-where exists (select 1 from %s where tenant_id = $1 and environment_id = $2 and id = $9)`
-
-// QueueAfter is Queue for what a statement before it on the batch may or may not have done: the event is recorded only when its
-// target is in the table.
-func QueueAfter(ctx context.Context, b *pgx.Batch, now time.Time, target Table, e Event) error {
-	values, err := valuesOf(ctx, now, e)
-	if err == nil {
-		b.Queue(fmt.Sprintf(insertEventAfter, target), values...)
+// InsertFrom returns a part of a statement, for its with clause: it records one event for each row of source. Its parameters are
+// numbered from first on, their values come from Values. It is for a change that finds out by itself whether it happens.
+func InsertFrom(source string, first int) string {
+	parameters := make([]string, 11)
+	for n := range parameters {
+		parameters[n] = "$" + strconv.Itoa(first+n)
 	}
-	return err
+	return insertEvent + "select " + strings.Join(parameters, ", ") + " from " + source
 }
 
-func valuesOf(ctx context.Context, now time.Time, e Event) ([]any, error) {
+// Values returns what InsertFrom wants to know of an event. Errors are as for Record.
+func Values(ctx context.Context, now time.Time, e Event) ([]any, error) {
 	s, err := scope.From(ctx)
 	if err != nil {
 		return nil, err
