@@ -3,6 +3,7 @@ package ratelimit
 import (
 	"context"
 	"crypto/sha256"
+	"hash/maphash"
 	"log/slog"
 	"sync"
 	"time"
@@ -38,11 +39,19 @@ func (k Key) hash() []byte {
 	return h.Sum(nil)
 }
 
+// slot is where a key is counted: a hash under a seed of this process, so nobody can aim at somebody else's. Keys hold what callers
+// chose, and with it the whole request it was cut from; a count must not keep that for its minute.
+type slot uint64
+
 type count struct {
-	local    int // this node, since the last exchange
-	total    int // all nodes, at the last exchange
-	shareAt  int
-	exchange bool
+	local int32 // this node, since the last exchange
+	total int32 // all nodes, at the last exchange
+}
+
+// shared is what other nodes know a key by.
+type shared struct {
+	tenantID string
+	hash     []byte
 }
 
 // Deps of a Limiter.
@@ -60,12 +69,17 @@ type Limiter struct {
 
 	mu     sync.Mutex
 	window time.Time
-	counts map[Key]*count
+	counts map[slot]count
+	shared map[slot]shared // the keys that came near their bound
+
+	seed maphash.Seed
 }
 
 // New returns a Limiter. Run shares its counts.
 func New(d Deps) *Limiter {
-	return &Limiter{store: store{db: d.DB}, now: d.Now, log: d.Logger, counts: map[Key]*count{}}
+	return &Limiter{
+		store: store{db: d.DB}, now: d.Now, log: d.Logger, counts: map[slot]count{}, shared: map[slot]shared{}, seed: maphash.MakeSeed(),
+	}
 }
 
 // Allow counts one use of k and reports whether it stays within limit per Window. When it does not, retryAfter says when the
@@ -74,24 +88,22 @@ func (l *Limiter) Allow(k Key, limit int) (ok bool, retryAfter time.Duration) {
 	if limit <= 0 {
 		return true, 0
 	}
-	now := l.now()
+	now, at := l.now(), slot(maphash.Comparable(l.seed, k))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.roll(now)
-	c := l.counts[k]
-	if c == nil {
-		if len(l.counts) >= maxKeys {
-			return true, 0
-		}
-		c = &count{shareAt: max(int(float64(limit)*shareFrom), 1)}
-		l.counts[k] = c
+	c, known := l.counts[at]
+	if !known && len(l.counts) >= maxKeys {
+		return true, 0
 	}
-	if c.local+c.total >= limit {
+	used := int(c.local) + int(c.total)
+	if used >= limit {
 		return false, l.window.Add(Window).Sub(now)
 	}
 	c.local++
-	if c.local+c.total >= c.shareAt {
-		c.exchange = true
+	l.counts[at] = c
+	if _, near := l.shared[at]; !near && used+1 >= max(int(float64(limit)*shareFrom), 1) {
+		l.shared[at] = shared{tenantID: k.Scope.TenantID, hash: k.hash()}
 	}
 	return true, 0
 }
@@ -99,7 +111,8 @@ func (l *Limiter) Allow(k Key, limit int) (ok bool, retryAfter time.Duration) {
 func (l *Limiter) roll(now time.Time) {
 	if start := now.UTC().Truncate(Window); !start.Equal(l.window) {
 		l.window = start
-		l.counts = map[Key]*count{}
+		clear(l.counts) // the room stays: what a flood took is not taken again each minute
+		clear(l.shared)
 	}
 }
 
@@ -141,8 +154,9 @@ func (l *Limiter) Share(ctx context.Context) error {
 
 // delta is what this node counted for a key since the last exchange.
 type delta struct {
-	key  Key
-	hits int
+	at   slot
+	hash []byte
+	hits int32
 }
 
 // take returns what is to be shared, by tenant. The counts stay where they are until the exchange worked.
@@ -151,24 +165,23 @@ func (l *Limiter) take() (time.Time, map[string][]delta) {
 	defer l.mu.Unlock()
 	l.roll(l.now())
 	mine := map[string][]delta{}
-	for k, c := range l.counts {
-		if c.exchange {
-			mine[k.Scope.TenantID] = append(mine[k.Scope.TenantID], delta{key: k, hits: c.local})
-		}
+	for at, k := range l.shared {
+		mine[k.tenantID] = append(mine[k.tenantID], delta{at: at, hash: k.hash, hits: l.counts[at].local})
 	}
 	return l.window, mine
 }
 
-func (l *Limiter) give(window time.Time, deltas []delta, totals []int) {
+func (l *Limiter) give(window time.Time, deltas []delta, totals []int32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !window.Equal(l.window) {
 		return
 	}
 	for i, d := range deltas {
-		if c := l.counts[d.key]; c != nil {
+		if c, known := l.counts[d.at]; known {
 			c.local -= d.hits
 			c.total = totals[i]
+			l.counts[d.at] = c
 		}
 	}
 }

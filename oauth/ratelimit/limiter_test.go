@@ -2,6 +2,9 @@ package ratelimit_test
 
 import (
 	"log/slog"
+	"runtime"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/ostiary/ostiary/app/apptest"
@@ -60,6 +63,26 @@ func TestAllow_BoundsOneKeyAndNoOther(t *testing.T) {
 	if got := use(l, k, 0, 100); got != 100 {
 		t.Errorf("without a limit %d of 100 are allowed", got)
 	}
+}
+
+// A count keeps nothing of the request it counts: what a client calls itself is cut from a body of any length.
+func TestAllow_KeepsNoRequest(t *testing.T) {
+	_, all := nodes(t, 1) // not parallel: it measures memory
+	l := all[0]
+	runtime.GC()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	const keys, body = 10_000, 16 << 10
+	for n := range keys {
+		request := strings.Repeat(strconv.Itoa(n%10), body) + strconv.Itoa(n)
+		l.Allow(ratelimit.Key{What: "refresh_token", Who: request[body:], From: request[body:]}, 10)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > keys*body/10 {
+		t.Errorf("%d keys hold %d bytes", keys, grown)
+	}
+	runtime.KeepAlive(l)
 }
 
 func TestShare_HoldsOverNodes(t *testing.T) {

@@ -17,11 +17,11 @@ on conflict (tenant_id, key_hash, window_start) do update set hits = r.hits + ex
 returning hits`
 
 // add adds a node's counts of one tenant and returns the totals of all nodes, in the same order: one round trip.
-func (s store) add(ctx context.Context, tenantID string, window time.Time, deltas []delta) ([]int, error) {
-	totals := make([]int, len(deltas))
+func (s store) add(ctx context.Context, tenantID string, window time.Time, deltas []delta) ([]int32, error) {
+	totals := make([]int32, len(deltas))
 	err := s.db.Pipe(ctx, func(b *pgx.Batch) {
 		for i, d := range deltas {
-			b.Queue(addHits, tenantID, d.key.hash(), window, d.hits).QueryRow(func(row pgx.Row) error { return row.Scan(&totals[i]) })
+			b.Queue(addHits, tenantID, d.hash, window, d.hits).QueryRow(func(row pgx.Row) error { return row.Scan(&totals[i]) })
 		}
 	})
 	if err != nil {
