@@ -32,6 +32,7 @@ type limit struct {
 	key       *ecdsa.PrivateKey
 	header    string // of its tokens, encoded
 	seal      cipher.AEAD
+	passwords *secret.Passwords
 	documents map[string][]byte
 }
 
@@ -49,7 +50,7 @@ func newLimit(pool *pgxpool.Pool, t tenantIDs, documents map[string][]byte) (*li
 		return nil, fmt.Errorf("limit: %w", err)
 	}
 	header := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"ES256","kid":"` + secret.NewID("key") + `","typ":"at+jwt"}`))
-	return &limit{tenant: t, pool: pool, key: key, header: header, seal: seal, documents: documents}, nil
+	return &limit{tenant: t, pool: pool, key: key, header: header, seal: seal, passwords: cheapPasswords(), documents: documents}, nil
 }
 
 func (l *limit) handler() http.Handler {
@@ -155,9 +156,15 @@ func (l *limit) login(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if in.UserID, err = l.selectUser(r.Context(), r.PostForm.Get("email")); err != nil {
+	userID, hash, err := l.selectUser(r.Context(), r.PostForm.Get("email"))
+	if err != nil {
 		return err
 	}
+	matches, err := l.passwords.Verify(r.Context(), r.PostForm.Get("password"), hash)
+	if err != nil || !matches {
+		return errors.New("refused")
+	}
+	in.UserID = userID
 	interaction, err := l.sealed(in)
 	if err != nil {
 		return err

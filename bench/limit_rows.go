@@ -14,7 +14,8 @@ import (
 
 // limitTables are what the limit keeps: one key each, no further index, no foreign key, no check, no policy.
 const limitTables = `
-create table limit_users (tenant_id text, email text, id text not null, primary key (tenant_id, email));
+create table limit_users (tenant_id text, email text, id text not null, password_hash text not null,
+  primary key (tenant_id, email));
 create table limit_grants (tenant_id text, id text, user_id text not null, client_id text not null, scopes text[] not null,
   generation integer not null, created_at timestamptz not null, expires_at timestamptz not null, last_used_at timestamptz not null,
   primary key (tenant_id, id)) with (fillfactor = 80);
@@ -32,8 +33,12 @@ func (s *stand) prepareLimit(ctx context.Context) error {
 	if _, err := conn.Exec(ctx, limitTables); err != nil {
 		return err
 	}
-	_, err = conn.Exec(ctx, `insert into limit_users select $1, 'u' || n || '@bench.example', 'usr_' || n
-		from generate_series(0, $2::int - 1) n`, s.tenant.TenantID, s.rows)
+	hash, err := cheapPasswords().Hash(ctx, benchPassword)
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, `insert into limit_users select $1, 'u' || n || '@bench.example', 'usr_' || n, $3
+		from generate_series(0, $2::int - 1) n`, s.tenant.TenantID, s.rows, hash)
 	return err
 }
 
@@ -54,15 +59,15 @@ func written(tag pgconn.CommandTag) error {
 	return nil
 }
 
-func (l *limit) selectUser(ctx context.Context, email string) (id string, err error) {
+func (l *limit) selectUser(ctx context.Context, email string) (id, hash string, err error) {
 	err = l.pipe(ctx, func(b *pgx.Batch) {
-		b.Queue(`select id from limit_users where tenant_id = $1 and email = $2`, l.tenant.TenantID, email).
-			QueryRow(func(row pgx.Row) error { return row.Scan(&id) })
+		b.Queue(`select id, password_hash from limit_users where tenant_id = $1 and email = $2`, l.tenant.TenantID, email).
+			QueryRow(func(row pgx.Row) error { return row.Scan(&id, &hash) })
 	})
 	if err != nil {
-		return "", fmt.Errorf("user: %w", err)
+		return "", "", fmt.Errorf("user: %w", err)
 	}
-	return id, nil
+	return id, hash, nil
 }
 
 func (l *limit) insertGrant(ctx context.Context, in limitRequest) error {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -17,6 +18,11 @@ const (
 	cheapMemoryKiB  = 8
 	cheapIterations = 1
 )
+
+// cheapPasswords hash at next to no cost: what a real hash takes is a matter of its own, and the same for everybody.
+func cheapPasswords() *secret.Passwords {
+	return secret.NewPasswords(cheapMemoryKiB, cheapIterations, runtime.GOMAXPROCS(0))
+}
 
 func userEmail(n int) string   { return fmt.Sprintf("u%d@bench.example", n) }
 func userSession(n int) string { return fmt.Sprintf("%s%d", sessionPrefix, n) }
@@ -58,7 +64,7 @@ func (s *stand) populate(ctx context.Context) error {
 	}
 	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // everything is committed
 	// What sign-in costs is a matter of its own (see operationLogin): these users' passwords are cheap to check.
-	hash, err := secret.NewPasswords(cheapMemoryKiB, cheapIterations, 1).Hash(ctx, benchPassword)
+	hash, err := cheapPasswords().Hash(ctx, benchPassword)
 	if err != nil {
 		return fmt.Errorf("populate: %w", err)
 	}

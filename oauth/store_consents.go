@@ -33,7 +33,7 @@ const whoDecides = `with who as (
   join users u on u.tenant_id = s.tenant_id and u.environment_id = s.environment_id and u.id = s.user_id
   join clients k on k.tenant_id = s.tenant_id and k.environment_id = s.environment_id and k.id = $7
   left join organizations o on o.tenant_id = u.tenant_id and o.environment_id = u.environment_id and o.id = u.organization_id
-  where s.tenant_id = $1 and s.environment_id = $2 and s.token_hash = $3 and s.user_id = $6
+  where s.tenant_id = $1 and s.environment_id = $2 and s.token_hash = $3
     and s.expires_at > $4 and s.last_seen_at > $5 and u.disabled_at is null and (o.id is null or o.disabled_at is null)
     and k.disabled_at is null`
 
@@ -50,7 +50,7 @@ const goesOnFromNewest = `
 const giveConsent = `)
 insert into consents (tenant_id, environment_id, id, user_id, client_id, resource_id, organization_id, scopes, revision, receipt, lasts,
   created_at, expires_at)
-select $1, $2, $9, who.user_id, $7, $8, who.organization_id, $10, $11, $12, $13, $4, $14 from who
+select $1, $2, $9, who.user_id, $7, $8, who.organization_id, $10, $11, $12, $13, $4, $14 from who where who.user_id = $6
 returning (select auth_time from who), (select last_seen_at from who), coalesce(organization_id, '')`
 
 // The statements that record a decision and its audit event. Nothing is remembered for a client on the user's device, so there is
@@ -58,7 +58,7 @@ returning (select auth_time from who), (select last_seen_at from who), coalesce(
 var (
 	insertConsent      = whoDecides + goesOnFromNewest + recordDecision
 	insertLocalConsent = whoDecides + recordDecision
-	recordDecision     = "\n), recorded as (\n" + audit.InsertFrom("who", 15) + giveConsent
+	recordDecision     = "\n), recorded as (\n" + audit.InsertFrom("who where who.user_id = $6", 15) + giveConsent
 )
 
 // recordConsent writes the decision, the row of a client that has none yet, and the audit event: one round trip, one commit. It
