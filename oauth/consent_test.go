@@ -305,6 +305,35 @@ func TestConsent_KeepsTheReceipt(t *testing.T) {
 	}
 }
 
+// What the statements record that begin a session and take a decision: each once, by the user, and nothing where nothing happened.
+func TestAudit_OfSignInAndConsent(t *testing.T) {
+	t.Parallel()
+	s := host.New(t)
+	count := func(action string) (n int) {
+		query(t, s, `select count(*) from audit_events where action = $1 and actor_kind = 'user' and actor_id = $2 and request_id <> ''`,
+			&n, action, s.Acme.UserID)
+		return n
+	}
+	c, b := s.Register(t, s.Acme, nil), host.NewBrowser(t)
+	page := b.SignIn(t, c.Authorize("data:read").URL(), s.Acme.UserEmail)
+	if signedIn, given := count("user.signed_in"), count("consent.given"); signedIn != 1 || given != 0 {
+		t.Errorf("after signing in: %d and %d events", signedIn, given)
+	}
+	// The session ends while the page is open: the proof that drew the page decides nothing.
+	var sessions int
+	query(t, s, `with ended as (delete from sessions returning 1) select count(*) from ended`, &sessions)
+	if p := b.Decide(t, page, "approve", "data:read"); sessions != 1 || p.Param("code") != "" || p.Doc.Find(`[name="password"]`).Length() == 0 {
+		t.Errorf("%d sessions ended; the decision is answered with %d %v", sessions, p.Status, p.Location)
+	}
+	if given := count("consent.given"); given != 0 {
+		t.Errorf("%d consents are recorded that were not given", given)
+	}
+	s.Connect(t, host.NewBrowser(t), s.Acme, c.Authorize("data:read"), "data:read")
+	if signedIn, given := count("user.signed_in"), count("consent.given"); signedIn != 2 || given != 1 {
+		t.Errorf("at the end: %d and %d events", signedIn, given)
+	}
+}
+
 func TestLogin_DoesNotTellWhoExists(t *testing.T) {
 	t.Parallel()
 	s := host.New(t)

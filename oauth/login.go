@@ -1,12 +1,14 @@
 package oauth
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/labstack/echo/v4"
 
+	"github.com/ostiary/ostiary/app/audit"
 	"github.com/ostiary/ostiary/app/errs"
 	"github.com/ostiary/ostiary/app/web"
 	"github.com/ostiary/ostiary/oauth/attemptlog"
@@ -57,9 +59,11 @@ func (m *Module) login(c echo.Context) error {
 	authTime := m.now().UTC()
 	user, err := m.users.Authenticate(r.Context(), tenants.Credentials{
 		Email: email, Password: r.PostForm.Get(flow.FieldPassword), Address: c.RealIP(),
-	}, func(b *pgx.Batch, user directory.User) error {
-		token = m.store.queueSession(b, i, newSession{userID: user.ID, replaces: i.sessionToken(r), at: authTime})
-		return nil
+	}, func(ctx context.Context, b *pgx.Batch, user directory.User, event audit.Event) (err error) {
+		token, err = m.store.queueSession(ctx, b, i, newSession{
+			userID: user.ID, replaces: i.sessionToken(r), at: authTime, event: event,
+		})
+		return err
 	})
 	if err != nil {
 		return m.loginFailed(c, i, client, in, email, err)

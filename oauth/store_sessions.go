@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ostiary/ostiary/app/audit"
 	"github.com/ostiary/ostiary/app/db"
 	"github.com/ostiary/ostiary/app/errs"
 	"github.com/ostiary/ostiary/app/secret"
@@ -90,7 +91,9 @@ func (s *store) touch(ctx context.Context, i *Issuer, hash []byte, seen, now tim
 }
 
 // The user is there: the role that serves deletes none. One who is disabled this very moment has a session that counts for nothing.
-const insertSession = `insert into sessions (tenant_id, environment_id, token_hash, user_id, auth_time, last_seen_at, expires_at)
+// The sign-in's audit event is recorded by the same statement.
+var insertSession = "with recorded as (\n" + audit.InsertFrom("(values (true)) as signed_in", 7) + `)
+insert into sessions (tenant_id, environment_id, token_hash, user_id, auth_time, last_seen_at, expires_at)
 values ($1, $2, $3, $4, $5, $5, $6)`
 
 const deleteSession = `delete from sessions where tenant_id = $1 and environment_id = $2 and token_hash = $3`
@@ -100,17 +103,24 @@ type newSession struct {
 	userID   string
 	replaces string // the cookie's value so far, empty for none
 	at       time.Time
+	event    audit.Event
 }
 
 // queueSession puts on b what starts a session for a user who just proved who they are and ends the one it replaces: a session
 // token from before the sign-in is never promoted (session fixation). It returns the cookie's value.
-func (s *store) queueSession(b *pgx.Batch, i *Issuer, n newSession) string {
+func (s *store) queueSession(ctx context.Context, b *pgx.Batch, i *Issuer, n newSession) (string, error) {
+	event, err := audit.Values(ctx, n.at, n.event)
+	if err != nil {
+		return "", err
+	}
 	token := secret.NewToken()
 	if n.replaces != "" {
 		b.Queue(deleteSession, i.Scope.TenantID, i.Scope.EnvironmentID, secret.Hash(n.replaces))
 	}
-	b.Queue(insertSession, i.Scope.TenantID, i.Scope.EnvironmentID, secret.Hash(token), n.userID, n.at, n.at.Add(i.Settings.SessionAbsolute))
-	return token
+	b.Queue(insertSession, append([]any{
+		i.Scope.TenantID, i.Scope.EnvironmentID, secret.Hash(token), n.userID, n.at, n.at.Add(i.Settings.SessionAbsolute),
+	}, event...)...)
+	return token, nil
 }
 
 // endSession ends the session a cookie names, if there is one.

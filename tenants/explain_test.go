@@ -63,7 +63,7 @@ func TestHotQueriesUseIndexes(t *testing.T) {
 		"Load":                 func() error { _, err := w.Environments.Load(w.Acme.Context()); return err },
 		"Published":            func() error { _, err := w.Resources.Published(w.Acme.Context()); return err },
 		"Users.Get":            func() error { _, err := w.Users.Get(w.Acme.Context(), w.Acme.UserID); return err },
-		"Users.Authenticate":   func() error { _, err := w.Users.Authenticate(w.Acme.Context(), user); return err },
+		"Users.Authenticate":   func() error { _, err := w.Users.Authenticate(w.Acme.Context(), user, nil); return err },
 		"Members.Authenticate": func() error { _, err := w.Members.Authenticate(ctx, member); return err },
 		"MemberSessions.Get":   func() error { _, err := w.Sessions.Get(ctx, session); return err },
 	} {

@@ -205,7 +205,7 @@ func TestApply_ChangesOfPeople(t *testing.T) {
 	for email, password := range map[string]string{"user@northwind.example": "another password",
 		"new@contoso.example": tenanttest.Password} {
 		u, err := w.Users.Authenticate(w.Acme.Context(), tenants.Credentials{Email: email, Password: password,
-			Address: "192.0.2.1"})
+			Address: "192.0.2.1"}, nil)
 		if err != nil || u.OrganizationName != "Contoso" {
 			t.Errorf("%s signs in as %+v, %v", email, u, err)
 		}

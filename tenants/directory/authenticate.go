@@ -18,13 +18,16 @@ import (
 // counted.
 const recordTimeout = 5 * time.Second
 
-// Authenticate returns the user whose e-mail address and password these are. The issuer calls it. What also queues is written
-// in the transaction that records the sign-in: reading is one round trip, recording another.
+// Record puts on a batch what begins with a sign-in, and the audit event of it.
+type Record func(ctx context.Context, b *pgx.Batch, user User, event audit.Event) error
+
+// Authenticate returns the user whose e-mail address and password these are. The issuer calls it. What record queues is written
+// in the transaction that records the sign-in; without one that is the event alone. Reading is one round trip, recording another.
 //
 // Errors: errs.Unauthenticated, the same after the same work whether the user is unknown, disabled, without a password or
-// mistyped it; errs.RateLimited, see attempts.RetryAfter; errors of also. Do not call it in an open transaction: it counts
+// mistyped it; errs.RateLimited, see attempts.RetryAfter; errors of record. Do not call it in an open transaction: it counts
 // failures and must keep the count.
-func (u *Users) Authenticate(ctx context.Context, c tenants.Credentials, also ...func(*pgx.Batch, User) error) (User, error) {
+func (u *Users) Authenticate(ctx context.Context, c tenants.Credentials, record Record) (User, error) {
 	sc, err := environmentScope(ctx)
 	if err != nil {
 		return User{}, err
@@ -54,12 +57,11 @@ func (u *Users) Authenticate(ctx context.Context, c tenants.Credentials, also ..
 	// A crash can lose a sign-in, and its record with it, but none that led to something: that is committed later, and durably.
 	err = u.deps.DB.SendSoon(ctx, func(b *pgx.Batch) error {
 		try.QueueSucceeded(b)
-		for _, queue := range also {
-			if err := queue(b, user); err != nil {
-				return err
-			}
+		event := audit.Event{Action: "user.signed_in", TargetKind: "user", TargetID: user.ID}
+		if record != nil {
+			return record(ctx, b, user, event)
 		}
-		return audit.Queue(ctx, b, u.now(), audit.Event{Action: "user.signed_in", TargetKind: "user", TargetID: user.ID})
+		return audit.Queue(ctx, b, u.now(), event)
 	})
 	if err != nil {
 		return User{}, err

@@ -36,7 +36,7 @@ func TestUsers_AuthenticateReturnsTheUserWithTheOrganization(t *testing.T) {
 	w := newWorld(t)
 	u, err := w.Users.Authenticate(w.Acme.Context(), tenants.Credentials{
 		Email: " User@Northwind.example ", Password: tenanttest.Password, Address: "192.0.2.1",
-	})
+	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func TestUsers_AuthenticateAnswersEveryFailureAlike(t *testing.T) {
 		"no address":       {},
 	} {
 		c.Address = "192.0.2.1"
-		u, err := w.Users.Authenticate(w.Acme.Context(), c)
+		u, err := w.Users.Authenticate(w.Acme.Context(), c, nil)
 		if !errs.Is(err, errs.Unauthenticated) || u != (directory.User{}) {
 			t.Errorf("%s: %+v, %v", name, u, err)
 			continue
@@ -96,7 +96,7 @@ func TestUsers_AuthenticateIsLimitedPerEnvironment(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	try := func(ctx context.Context, email, password, address string) error {
-		_, err := w.Users.Authenticate(ctx, tenants.Credentials{Email: email, Password: password, Address: address})
+		_, err := w.Users.Authenticate(ctx, tenants.Credentials{Email: email, Password: password, Address: address}, nil)
 		return err
 	}
 	w.Clock.BeginWindow(attempts.Window)
@@ -203,7 +203,7 @@ func TestUsers_CreateUpdateSearch(t *testing.T) {
 		t.Errorf("updated %+v, %v", u, err)
 	}
 	credentials := tenants.Credentials{Email: u.Email, Password: tenanttest.Password, Address: "192.0.2.1"}
-	if _, err := w.Users.Authenticate(w.Acme.Context(), credentials); err != nil {
+	if _, err := w.Users.Authenticate(w.Acme.Context(), credentials, nil); err != nil {
 		t.Errorf("the password went with an update that did not name it: %v", err)
 	}
 	for search, want := range map[string]int{"": 2, "renamed": 1, "NORTHWIND.example": 1, "_": 0, "%": 0} {
@@ -216,7 +216,7 @@ func TestUsers_CreateUpdateSearch(t *testing.T) {
 		if err := w.Users.Disable(ctx, u.ID, disabled); err != nil {
 			t.Fatal(err)
 		}
-		_, err := w.Users.Authenticate(w.Acme.Context(), credentials)
+		_, err := w.Users.Authenticate(w.Acme.Context(), credentials, nil)
 		if (err != nil) != disabled {
 			t.Errorf("disabled %t, signing in: %v", disabled, err)
 		}
