@@ -15,7 +15,8 @@ import (
 )
 
 // Redeeming a code inserts its grant. The primary key makes the code single-use; the consent and the user are checked in
-// the same statement, so what was withdrawn between the two requests is never granted.
+// the same statement, so what was withdrawn between the two requests is never granted. The consent is found by its id, never among
+// its user's: as an expression, the comparison with the user leads to no index.
 const redeemCode = `insert into grants (tenant_id, environment_id, id, user_id, client_id, resource_id, organization_id, consent_id,
   scopes, auth_time, created_at, expires_at, generation, refresh_expires_at, last_used_at, host)
 select c.tenant_id, c.environment_id, $3, c.user_id, c.client_id, c.resource_id, c.organization_id, c.id,
@@ -23,7 +24,7 @@ select c.tenant_id, c.environment_id, $3, c.user_id, c.client_id, c.resource_id,
 from consents c
 join users u on u.tenant_id = c.tenant_id and u.environment_id = c.environment_id and u.id = c.user_id
 where c.tenant_id = $1 and c.environment_id = $2 and c.id = $4 and c.revoked_at is null and u.disabled_at is null
-  and c.user_id = $11 and c.client_id = $12 and c.resource_id = $13
+  and c.user_id || '' = $11 and c.client_id = $12 and c.resource_id = $13
 on conflict (tenant_id, environment_id, id) do nothing`
 
 // What a client may know of the user is read beside it, as it is now and not as it was when the code was made.

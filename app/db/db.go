@@ -50,6 +50,8 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		"statement_timeout": "10s", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "15s",
 		// Every hot statement finds rows by key: planning it anew each time costs more than running it.
 		"plan_cache_mode": "force_generic_plan",
+		// Rows that are found by key are in memory, or on a disk that does not seek: never read a table whose rows are few so far.
+		"random_page_cost": "1.1",
 	} {
 		if _, set := cfg.ConnConfig.RuntimeParams[name]; !set {
 			cfg.ConnConfig.RuntimeParams[name] = value
