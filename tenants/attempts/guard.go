@@ -26,7 +26,7 @@ func NewGuard(d *db.DB) *Guard {
 	return &Guard{counter: NewCounter(d), underWay: map[string]load{}}
 }
 
-// Try is one attempt. It is used by one goroutine, in this order: Queue, Admit, then QueueFailed or QueueSucceeded, and End in
+// Try is one attempt. It is used by one goroutine, in this order: Knows, Admit, then QueueFailed or QueueSucceeded, and End in
 // any case.
 type Try struct {
 	guard    *Guard

@@ -2,27 +2,28 @@ package attempts
 
 import (
 	"context"
+	"encoding/binary"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
 
-// The sum keeps the planner from the index on windows, which leads to everybody's counters.
-const selectHits = `select key_hash, hits from rate_counters
-where tenant_id = $1 and key_hash = any($2::bytea[]) and window_start + interval '0' = $3`
+// Hits is an expression of a statement that reads what else the sign-in needs: how far the attempt's limits are used up. Its
+// parameters are $1, the tenant, $2 and $3; their values but the tenant come from HitsOf, its result goes to Knows. The sum keeps the
+// planner from the index on windows, which leads to everybody's counters.
+const Hits = `array(select key_hash || int4send(hits) from rate_counters
+where tenant_id = $1 and key_hash = any($2::bytea[]) and window_start + interval '0' = $3)`
 
-// Queue reads how far the attempt's limits are used up, on a batch that reads what else the sign-in needs.
-func (t *Try) Queue(b *pgx.Batch) {
-	b.Queue(selectHits, t.tenantID, t.keys(), windowStart(t.at)).Query(func(rows pgx.Rows) error {
-		for rows.Next() {
-			var key []byte
-			var hits int
-			if err := rows.Scan(&key, &hits); err != nil {
-				return err
-			}
-			t.stored[string(key)] = hits
+// HitsOf returns the values of $2 and $3.
+func (t *Try) HitsOf() (keys [][]byte, window time.Time) { return t.keys(), windowStart(t.at) }
+
+// Knows takes the result of Hits.
+func (t *Try) Knows(counters [][]byte) {
+	for _, c := range counters {
+		if at := len(c) - 4; at >= 0 {
+			t.stored[string(c[:at])] = int(binary.BigEndian.Uint32(c[at:]))
 		}
-		return rows.Err()
-	})
+	}
 }
 
 func (t *Try) keys() [][]byte {
