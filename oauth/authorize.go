@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -77,7 +78,8 @@ func knownClient(r *http.Request, i *Issuer) (*clients.Client, error) {
 // engineRequest runs fosite's checks. Scopes and resources are checked by us against the tenant's catalogue, so fosite does
 // not see them; request objects it never sees either.
 func (m *Module) engineRequest(r *http.Request) error {
-	clone := r.Clone(r.Context())
+	clone := r.WithContext(r.Context())
+	clone.Form = maps.Clone(r.Form)
 	for _, ours := range [...]string{"scope", "resource", "audience", "response_mode"} {
 		clone.Form.Del(ours)
 	}
