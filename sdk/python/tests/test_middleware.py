@@ -6,9 +6,11 @@ import json
 import time
 from typing import Any
 
+import anyio
 import pytest
 
 from ostiary import Ostiary, OstiaryMiddleware, current_grant
+from ostiary import _request as request_module
 
 from .apps import Server, call, client
 from .conftest import Guards, eventually
@@ -412,3 +414,19 @@ async def test_a_token_in_the_query_is_refused(app: OstiaryMiddleware, issuer: I
         answer = await c.post(f"/mcp?{query}", json=call("query"))
     assert answer.status_code == 400
     assert answer.json()["error"] == "invalid_request"
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(
+    app: OstiaryMiddleware, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request_module, "BODY_TIMEOUT", 0.02)
+    for chunks in ([], [b'{"jsonrpc"']):
+
+        async def slow(first: list[bytes] = chunks) -> Any:
+            for chunk in first:
+                yield chunk
+            await anyio.sleep_forever()
+
+        async with client(app, issuer.token()) as c:
+            answer = await c.post("/mcp", content=slow(), headers={"Content-Type": "application/json"})
+        assert answer.status_code == 408

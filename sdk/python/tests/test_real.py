@@ -38,8 +38,9 @@ class World:
     environ: dict[str, str]
 
     def run(self, *arguments: str) -> str:
-        command = [self.issuer.binary, *arguments]
-        return subprocess.run(command, env=self.environ, check=True, capture_output=True, text=True).stdout
+        command = [str(self.issuer.binary), *arguments]
+        done = subprocess.run(command, env=self.environ, check=True, capture_output=True, text=True)
+        return done.stdout
 
     def call(self, tool: str, token: str) -> httpx.Response:
         return httpx.post(self.url, json=call(tool), headers={"Authorization": f"Bearer {token}"})

@@ -98,3 +98,14 @@ def _too_deep(value: Any, max_depth: int) -> bool:
 
 
 _CONTAINERS = (dict, list)
+
+
+def text_of(value: Any) -> str:
+    """Return the JSON text of a parsed value, its numbers as they stood."""
+    if type(value) is Number:
+        return str(value)
+    if type(value) is dict:
+        return "{" + ",".join(f"{json.dumps(name)}:{text_of(item)}" for name, item in value.items()) + "}"
+    if type(value) is list:
+        return "[" + ",".join(map(text_of, value)) + "]"
+    return json.dumps(value)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import anyio
 import httpx
 
+from ._calls import Call
 from ._document import Document
 from ._feed import REVOKED, STOPPED, Feed
 from ._fetch import Fetcher
@@ -20,6 +21,7 @@ from ._grant import Grant
 from ._keys import IssuerKeys, KeysUnavailable
 from ._listen import Timing
 from ._policy import ALLOWED, INSUFFICIENT_SCOPE, TOOL, UNKNOWN_TOOL, UNMAPPED_TOOL, Decision
+from ._report import Credential, Reporter
 from ._site import View
 from ._sources import Source
 from ._streams import Streams
@@ -47,7 +49,8 @@ class Ostiary:
     """Protects one MCP server. It holds no secret: everything it rests on is signed by the issuer.
 
     `identifier` is the URL clients reach the server by, when that is one of the resource's aliases. `skew` bounds the
-    difference between our clock and the issuer's, in seconds. Raises ValueError for settings that cannot work.
+    difference between our clock and the issuer's, in seconds. With `reporting`, calls are reported to the issuer behind
+    the answers; `on_call` is told of each as well, and must be quick. Raises ValueError for settings that cannot work.
     """
 
     def __init__(
@@ -61,6 +64,8 @@ class Ostiary:
         http_client: httpx.Client | None = None,
         now: Callable[[], float] = time.time,
         timing: Timing = Timing(),  # noqa: B008 - it is immutable
+        reporting: Credential | None = None,
+        on_call: Callable[[Call], None] | None = None,
     ) -> None:
         parts = urlsplit(issuer)
         if parts.scheme not in ("http", "https") or not parts.netloc:
@@ -74,6 +79,7 @@ class Ostiary:
         self.issuer, self.resource_id, self.log = issuer, resource_id, logging.getLogger("ostiary")
         self._identifier, self._skew, self._poll_every = identifier, skew, poll_every
         self._http_client, self._clock, self._timing = http_client, now, timing
+        self._reporting, self._on_call = reporting, on_call
         self._lock = threading.Lock()
         self._closed, self._users = False, 0
         self._build()
@@ -89,6 +95,7 @@ class Ostiary:
         self._heard = 0  # when the issuer signed the newest of what we hold
         self._flagged: Recent[tuple[str, str], bool] = Recent(1024)
         self.streams = Streams()
+        self._reporter: Reporter | None = None
         self._follower: Follower | None = None
         self._pid = os.getpid()
 
@@ -104,6 +111,10 @@ class Ostiary:
                 self._build()
             if self._follower is None:
                 self._keys.open()
+                if self._reporting is not None:
+                    self._reporter = Reporter(
+                        self.issuer, self.resource_id, self._reporting, self._source.fetcher.client, self.log
+                    )
                 self._follower = Follower(
                     self._source, self._accept_policy, self._accept_feed, self.log, self._poll_every, self._timing
                 )
@@ -120,6 +131,9 @@ class Ostiary:
             if self._users:
                 return
             follower, self._follower, self._closed = self._follower, None, True
+            reporter, self._reporter = self._reporter, None
+        if reporter is not None:
+            reporter.close()
         if follower is not None:
             follower.stop()
         self._keys.close()
@@ -177,6 +191,19 @@ class Ostiary:
         if reason == STOPPED:
             raise Stopped
         return grant
+
+    @property
+    def observed(self) -> bool:
+        """Report whether anybody wants to know of calls."""
+        return self._reporter is not None or self._on_call is not None
+
+    def observe(self, call: Call) -> None:
+        """Tell of a decided call whoever wants to know."""
+        reporter = self._reporter
+        if reporter is not None:
+            reporter.add(call)
+        if self._on_call is not None:
+            self._on_call(call)
 
     def decide(self, grant: Grant, name: str, kind: str = "tool") -> Decision:
         """Decide about one call: a tool, a prompt, or a content by its URI. Raises NotReady.

@@ -8,10 +8,9 @@ from email.message import Message
 from typing import Any
 from urllib.parse import quote, unquote_plus
 
-import anyio
-
 from ._inspect import Refusal
 from ._tokens import MALFORMED, TokenError
+from ._waiting import within
 
 Scope = MutableMapping[str, Any]
 Event = MutableMapping[str, Any]
@@ -47,17 +46,24 @@ class Headers:
         self.others: dict[bytes, list[str]] = {}
         self.host = ""
         self.kept: list[tuple[bytes, bytes]] = []
-        for name, value in scope["headers"]:
-            name = name.lower()
-            if name == b"authorization":
-                self.authorization.append(value.decode("latin-1"))
+        keep, known = self.kept.append, _KNOWN
+        for header in scope["headers"]:
+            name = header[0].lower()
+            if name in known:
+                self._note(name, header[1].decode("latin-1"))
+                if name in _WITHHELD:
+                    continue
+            elif b"_" in name or name.startswith(b"ostiary-"):
                 continue
-            if name in _READ:
-                self.others.setdefault(name, []).append(value.decode("latin-1"))
-            elif name == b"host":
-                self.host = value.decode("latin-1")
-            if name not in _WITHHELD and b"_" not in name and not name.startswith(b"ostiary-"):
-                self.kept.append((name, value))
+            keep((name, header[1]))
+
+    def _note(self, name: bytes, value: str) -> None:
+        if name == b"authorization":
+            self.authorization.append(value)
+        elif name == b"host":
+            self.host = value
+        else:
+            self.others.setdefault(name, []).append(value)
 
     def all(self, name: bytes) -> list[str]:
         """Return every value of one of the headers that are read."""
@@ -76,6 +82,7 @@ _READ = frozenset(
         b"access-control-request-headers",
     }
 )
+_KNOWN = _READ | _WITHHELD | {b"host"}
 
 
 def path_of(scope: Scope) -> str:
@@ -118,18 +125,10 @@ async def read_body(headers: Headers, receive: Receive, limit: int) -> bytes:
         if length.isdigit() and int(length) > limit:
             raise too_large
     try:
-        with anyio.fail_after(BODY_TIMEOUT):
-            event = await receive()
-            body = event.get("body", b"")
-            if event["type"] == "http.request" and event.get("more_body", False):
-                parts, size = [body], len(body)
-                while event["type"] == "http.request" and event.get("more_body", False):
-                    if size > limit:
-                        raise too_large
-                    event = await receive()
-                    parts.append(event.get("body", b""))
-                    size += len(parts[-1])
-                body = b"".join(parts)
+        event = await within(BODY_TIMEOUT, receive())
+        body = event.get("body", b"")
+        if event["type"] == "http.request" and event.get("more_body", False):
+            event, body = await within(BODY_TIMEOUT, _rest(event, receive, limit))
     except TimeoutError:
         raise Refusal("the body took too long", status=408) from None
     if event["type"] != "http.request":
@@ -137,6 +136,17 @@ async def read_body(headers: Headers, receive: Receive, limit: int) -> bytes:
     if len(body) > limit:
         raise too_large
     return bytes(body)
+
+
+async def _rest(event: Event, receive: Receive, limit: int) -> tuple[Event, bytes]:
+    """Read a body that comes in parts; return the last event and the body. A too large one is read no further."""
+    parts = [event.get("body", b"")]
+    size = len(parts[0])
+    while event["type"] == "http.request" and event.get("more_body", False) and size <= limit:
+        event = await receive()
+        parts.append(event.get("body", b""))
+        size += len(parts[-1])
+    return event, b"".join(parts)
 
 
 def _is_json(headers: Headers) -> bool:

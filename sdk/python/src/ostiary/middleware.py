@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
@@ -18,6 +19,7 @@ from ._keys import KeysUnavailable
 from ._lists import ListFilter
 from ._ostiary import Ostiary
 from ._policy import CONTENT, PROMPT, TOOL
+from ._record import calls_of
 from ._request import (
     ASGIApp,
     Headers,
@@ -89,6 +91,7 @@ class OstiaryMiddleware:
             await anyio.to_thread.run_sync(self.guard.close)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = time.perf_counter()
         method, headers, path = scope["method"], Headers(scope), path_of(scope)
         guard = self.guard
         guard.ensure_started()
@@ -109,13 +112,16 @@ class OstiaryMiddleware:
         if verdict.answer is None and not self._admits(headers.all(b"mcp-session-id"), entry.grant):
             verdict.answer = answers.rpc_error(404, body.id if body else None, SESSION_NOT_FOUND, "Session not found")
         self._log(verdict, entry.grant)
+        request = _Request(guard, method, entry.grant, body, verdict, began)
         if verdict.answer is not None:
+            request.record(verdict.answer.status)
             await send_answer(send, verdict.answer, head=method == "HEAD")
             return
         rule = self._rule(method, entry.grant, body, verdict)
         inner = passed_on(scope, headers, raw, rule is not None)
         inner["state"] = {**scope.get("state", {}), "grant": entry.grant}
-        await self._forward(inner, receive if raw is None else replayed(raw, receive), send, entry.grant, rule, body)
+        again = receive if raw is None else replayed(raw, receive)
+        await self._forward(inner, again, send, request, rule)
 
     def _without_token(self, method: str, headers: Headers, path: str) -> Answer | None:
         """Answer what needs no token: metadata, preflights, methods there are not."""
@@ -187,25 +193,25 @@ class OstiaryMiddleware:
         return ListFilter(kinds, lambda kind, name: self.guard.shows(grant, name, kind))
 
     async def _forward(
-        self, scope: Scope, receive: Receive, send: Send, grant: Grant, rule: ListFilter | None, body: Body | None
+        self, scope: Scope, receive: Receive, send: Send, request: _Request, rule: ListFilter | None
     ) -> None:
-        guard, post = self.guard, scope["method"] == "POST"
-        watched = Stream(grant)
+        guard, grant, post = self.guard, request.grant, request.method == "POST"
 
         def started(status: int, headers: list[tuple[bytes, bytes]]) -> None:
             for name, value in headers:
                 if name == b"mcp-session-id":
                     self._note(value.decode("latin-1"), grant)
+            request.record(status)
 
-        response = Response(send, rule, post, body.id if body else None, started, guard.log)
+        response = Response(send, rule, post, request.id, started, guard.log)
+        watched = Stream(grant)
         guard.streams.add(watched)
         watched.reason = guard.refuses(grant)  # it may have ended since it was asked; from here on it is told
-        if watched.reason is not None:
-            watched.scope.cancel()
         token = current.set(grant)
         try:
-            with watched.scope:
-                await self._app(scope, receive, response)
+            with watched:
+                if watched.reason is None:
+                    await self._app(scope, receive, response)
         except Exception as e:
             if not response.done or not isinstance(e, OSError | RuntimeError):
                 raise
@@ -214,8 +220,12 @@ class OstiaryMiddleware:
         finally:
             current.reset(token)
             guard.streams.remove(watched)
+            if watched.reason is None:
+                request.record(0)  # unless it was answered: the client went away, or the app failed
         if watched.reason is not None:
-            await response.replace(self._ended(watched.reason))
+            answer = self._ended(watched.reason)
+            request.record(answer.status)
+            await response.replace(answer)
 
     def _ended(self, reason: str) -> Answer:
         """Answer a request that was ended before the app had begun to."""
@@ -259,3 +269,30 @@ class OstiaryMiddleware:
 
 def _owner(grant: Grant) -> tuple[str, str | None, str]:
     return grant.user, grant.organization, grant.client
+
+
+class _Request:
+    """A request that was decided, and the one time it is recorded."""
+
+    __slots__ = ("_began", "_body", "_guard", "_recorded", "_verdict", "grant", "method")
+
+    def __init__(
+        self, guard: Ostiary, method: str, grant: Grant, body: Body | None, verdict: Verdict, began: float
+    ) -> None:
+        self._guard, self._body, self._verdict, self._began = guard, body, verdict, began
+        self.method, self.grant = method, grant
+        self._recorded = False
+
+    @property
+    def id(self) -> str | None:
+        """Return the id of the only message."""
+        return self._body.id if self._body else None
+
+    def record(self, status: int) -> None:
+        """Tell whoever wants to know how it was answered; the first time counts."""
+        if self._recorded or not self._guard.observed:
+            return
+        self._recorded = True
+        took, at = time.perf_counter() - self._began, self._guard.now()
+        for call in calls_of(self._verdict, self._body, self.grant, self.method, at, status, took):
+            self._guard.observe(call)
