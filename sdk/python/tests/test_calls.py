@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -120,18 +121,15 @@ async def test_calls_are_reported_with_the_servers_credential(guards: Guards, is
     assert "secret" not in repr(CREDENTIAL)
 
 
-async def test_a_batch_is_sent_again_exactly_as_it_was(
-    guards: Guards, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(report_module, "RETRY_MOST", 0.05)
-    bodies: list[bytes] = []
+def answering(monkeypatch: pytest.MonkeyPatch, status: Callable[[bytes], int]) -> None:
+    """Let the issuer answer reports with the status that a function of their body returns, 200 as usual."""
     whole = Issuer._calls
 
-    async def failing(self: Issuer, headers: Any, receive: Any, send: Any) -> None:
+    async def answer(self: Issuer, headers: Any, receive: Any, send: Any) -> None:
         event = await receive()
-        bodies.append(event["body"])
-        if len(bodies) < 3:
-            await send({"type": "http.response.start", "status": 503, "headers": [(b"retry-after", b"0")]})
+        code = status(event["body"])
+        if code != 200:
+            await send({"type": "http.response.start", "status": code, "headers": [(b"retry-after", b"0")]})
             await send({"type": "http.response.body", "body": b""})
             return
 
@@ -140,7 +138,20 @@ async def test_a_batch_is_sent_again_exactly_as_it_was(
 
         await whole(self, headers, again, send)
 
-    monkeypatch.setattr(Issuer, "_calls", failing)
+    monkeypatch.setattr(Issuer, "_calls", answer)
+    monkeypatch.setattr(report_module, "RETRY_MOST", 0.05)
+
+
+async def test_a_batch_is_sent_again_exactly_as_it_was(
+    guards: Guards, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bodies: list[bytes] = []
+
+    def failing_twice(body: bytes) -> int:
+        bodies.append(body)
+        return 503 if len(bodies) < 3 else 200
+
+    answering(monkeypatch, failing_twice)
     app = OstiaryMiddleware(Server(), guards(reporting=CREDENTIAL))
     async with client(app, issuer.token()) as c:
         await c.post("/mcp", json=call("query"))
@@ -171,22 +182,7 @@ async def test_what_is_held_is_bounded_and_losses_are_said(
 
 
 async def test_large_batches_are_split(guards: Guards, issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = Issuer._calls
-
-    async def small(self: Issuer, headers: Any, receive: Any, send: Any) -> None:
-        event = await receive()
-        if len(json.loads(event["body"])["calls"]) > 2:
-            await send({"type": "http.response.start", "status": 413, "headers": []})
-            await send({"type": "http.response.body", "body": b""})
-            return
-
-        async def again() -> Any:
-            return event
-
-        await whole(self, headers, again, send)
-
-    monkeypatch.setattr(Issuer, "_calls", small)
-    monkeypatch.setattr(report_module, "RETRY_MOST", 0.05)
+    answering(monkeypatch, lambda body: 413 if len(json.loads(body)["calls"]) > 2 else 200)
     guard = guards(reporting=CREDENTIAL)
     app = OstiaryMiddleware(Server(), guard)
     async with client(app, issuer.token()) as c:

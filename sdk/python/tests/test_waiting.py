@@ -14,6 +14,13 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     return name
 
 
+async def never(ended: list[bool]) -> None:
+    try:
+        await anyio.sleep_forever()
+    finally:
+        ended.append(True)
+
+
 @pytest.mark.anyio
 async def test_what_is_there_at_once_is_returned() -> None:
     async def ready() -> int:
@@ -36,15 +43,8 @@ async def test_what_comes_later_is_waited_for() -> None:
 @pytest.mark.anyio
 async def test_what_does_not_come_ends_in_time() -> None:
     ended: list[bool] = []
-
-    async def never() -> None:
-        try:
-            await anyio.sleep_forever()
-        finally:
-            ended.append(True)
-
     with pytest.raises(TimeoutError):
-        await within(0.01, never())
+        await within(0.01, never(ended))
     assert ended == [True]
 
 
@@ -63,16 +63,9 @@ async def test_errors_come_through() -> None:
 @pytest.mark.anyio
 async def test_it_is_cancelled_from_outside() -> None:
     ended: list[bool] = []
-
-    async def never() -> None:
-        try:
-            await anyio.sleep_forever()
-        finally:
-            ended.append(True)
-
     with anyio.CancelScope() as scope:
         async with anyio.create_task_group() as group:
-            group.start_soon(within, 60, never())
+            group.start_soon(within, 60, never(ended))
             await anyio.lowlevel.checkpoint()
             scope.cancel()
     assert ended == [True]
