@@ -3,10 +3,12 @@ package gate
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/ostiary/ostiary/app/calls"
 	"github.com/ostiary/ostiary/app/policy"
 )
 
@@ -55,6 +57,8 @@ func (g *Gate) ForwardAuth(o ForwardAuth) http.Handler {
 		switch {
 		case problem != "":
 			refuseQuestion(w, http.StatusBadRequest, problem)
+		case g.smuggles(r.Header) != "":
+			refuseQuestion(w, http.StatusBadRequest, "A request with the header "+g.smuggles(r.Header)+" is not accepted here")
 		case !v.serves(q.path):
 			refuseQuestion(w, http.StatusForbidden, "This is not the MCP endpoint; the proxy must not send it here")
 		case q.method == http.MethodOptions: // a preflight carries no token, and the MCP server need not see it
@@ -71,40 +75,38 @@ func (g *Gate) ForwardAuth(o ForwardAuth) http.Handler {
 type question struct{ method, host, path, query string }
 
 // questionOf reads what proxies say of the request they ask about: Envoy by asking as the client did, with the path behind
-// ours, others under names of their own. A header that is there twice is refused: a client may have sent one of them.
+// ours, others under names of their own. Where two of those say something else a client may have sent one: that is refused.
 func questionOf(r *http.Request, behind string) (question, string) {
-	q := question{method: r.Method, host: r.Host}
+	q := question{host: r.Host}
 	if behind != "" { // headers say nothing then, since a proxy that asks so sets none
-		q.path, q.query = behind, r.URL.RawQuery
+		q.method, q.path, q.query = r.Method, behind, r.URL.RawQuery
 		return q, ""
 	}
-	for _, names := range [...][]string{
-		{"X-Forwarded-Method", "X-Original-Method"}, {"X-Forwarded-Host", "X-Original-Host"},
-		{"X-Forwarded-Uri", "X-Original-Uri", "X-Original-Url"},
+	var method, uri string
+	for _, part := range [...]struct {
+		into  *string
+		names []string
+	}{
+		{&method, []string{"X-Forwarded-Method", "X-Original-Method"}},
+		{&q.host, []string{"X-Forwarded-Host", "X-Original-Host"}},
+		{&uri, []string{"X-Forwarded-Uri", "X-Original-Uri", "X-Original-Url"}},
 	} {
-		for _, name := range names {
-			if len(r.Header.Values(name)) > 1 {
-				return q, name + " is there more than once"
-			}
+		value, twice := oneOf(r.Header, part.names)
+		if twice {
+			return q, part.names[0] + " or another name for it is there more than once"
+		}
+		if value != "" {
+			*part.into = value
 		}
 	}
-	first := func(names ...string) string {
-		for _, name := range names {
-			if value := r.Header.Get(name); value != "" {
-				return value
-			}
-		}
-		return ""
-	}
-	if method := first("X-Forwarded-Method", "X-Original-Method"); method != "" {
-		q.method = method
-	}
-	if host := first("X-Forwarded-Host", "X-Original-Host"); host != "" {
-		q.host = host
-	}
-	uri := first("X-Forwarded-Uri", "X-Original-Uri", "X-Original-Url")
-	if uri == "" {
+	switch {
+	case uri == "":
 		return q, "The proxy does not say what it asks about: it must send X-Forwarded-Uri"
+	case method == "" && r.Method == http.MethodGet: // as proxies ask about everything, unless told otherwise
+		return q, "The proxy does not say what it asks about: it must send X-Forwarded-Method"
+	}
+	if q.method = method; method == "" {
+		q.method = r.Method
 	}
 	u, err := url.Parse(uri)
 	if err != nil {
@@ -114,8 +116,57 @@ func questionOf(r *http.Request, behind string) (question, string) {
 	return q, ""
 }
 
+// oneOf returns the value of headers that are names for one thing. twice says that they do not agree, or one is there twice.
+func oneOf(h http.Header, names []string) (value string, twice bool) {
+	for _, name := range names {
+		values := h.Values(name)
+		if len(values) > 1 {
+			return "", true
+		}
+		if len(values) == 0 || values[0] == "" {
+			continue
+		}
+		if value != "" && value != values[0] {
+			return "", true
+		}
+		value = values[0]
+	}
+	return value, false
+}
+
 func refuseQuestion(w http.ResponseWriter, status int, description string) {
 	writeJSON(w, status, oauthError{codeInvalidRequest, description})
+}
+
+// smuggles returns a header of the request that would reach the MCP server and change there what was decided here, "" when there
+// is none. As a proxy in front of it the gate takes these away; who is only asked cannot.
+func (g *Gate) smuggles(h http.Header) string {
+	for name := range h {
+		if hyphens := http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-")); hyphens != name && g.isOurs(hyphens) {
+			return shortened(printable(name), shownToolName) // to WSGI and CGI servers it is the one with a hyphen
+		}
+	}
+	for _, name := range methodOverrides() {
+		if _, there := h[name]; there {
+			return name
+		}
+	}
+	// Whoever has an access token must not add somebody else's key to it.
+	if l := g.edges.legacy; l != nil && l.header != "Authorization" && h.Get("Authorization") != "" {
+		if _, there := h[l.header]; there {
+			return l.header + " beside Authorization"
+		}
+	}
+	return ""
+}
+
+// isOurs reports whether a header says to the MCP server who calls, or here what is called.
+func (g *Gate) isOurs(name string) bool {
+	if strings.HasPrefix(name, "Ostiary-") || strings.HasPrefix(name, "Mcp-") || name == "Authorization" {
+		return true
+	}
+	return slices.Contains(g.edges.upstream.names, name) || slices.Contains(methodOverrides(), name) ||
+		g.edges.legacy != nil && g.edges.legacy.header == name
 }
 
 // answerQuestion decides about the request and says so to the proxy.
@@ -138,6 +189,12 @@ func (g *Gate) answerQuestion(w http.ResponseWriter, r *http.Request, o ForwardA
 	h := w.Header()
 	for _, name := range append(identityHeaders(), g.edges.upstream.names...) {
 		h.Set(name, "")
+	}
+	if l := g.edges.legacy; l != nil && l.header != "Authorization" {
+		h.Set(l.header, "")
+		if out.identity.proof == calls.ProofLegacy {
+			h.Set(l.header, r.Header.Get(l.header))
+		}
 	}
 	if err := g.introduce(h, out.view, out.identity); err != nil {
 		g.log.ErrorContext(r.Context(), "an identity could not be signed", "error", err)

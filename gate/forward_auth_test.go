@@ -104,7 +104,7 @@ func TestForwardAuth_RefusesQuestionsItCannotAnswer(t *testing.T) {
 	}{
 		"about nothing":        {get(), 400},
 		"about two things":     {get("X-Forwarded-Uri: /mcp", "X-Forwarded-Uri: /other"), 400},
-		"about another path":   {get("X-Forwarded-Uri: /admin"), 403},
+		"about another path":   {get("X-Forwarded-Uri: /admin", "X-Forwarded-Method: GET"), 403},
 		"about no address":     {get("X-Forwarded-Uri: http://[::1"), 400},
 		"an unknown method":    {get("X-Forwarded-Uri: /mcp", "X-Forwarded-Method: PATCH"), 403},
 		"in two methods":       {get("X-Forwarded-Uri: /mcp", "X-Forwarded-Method: GET", "X-Forwarded-Method: POST"), 400},

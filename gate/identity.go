@@ -92,10 +92,15 @@ func stripInbound(h http.Header) {
 			delete(h, name)
 		}
 	}
-	for _, name := range [...]string{"Authorization", "Proxy-Authorization", "Connection", "Upgrade", "Http2-Settings",
-		"Origin", "X-Http-Method", "X-Http-Method-Override", "X-Method-Override"} {
+	for _, name := range append(methodOverrides(), "Authorization", "Proxy-Authorization", "Connection", "Upgrade",
+		"Http2-Settings", "Origin") {
 		delete(h, name)
 	}
+}
+
+// methodOverrides are headers that some servers take for the method of a request.
+func methodOverrides() []string {
+	return []string{"X-Http-Method", "X-Http-Method-Override", "X-Method-Override"}
 }
 
 // headerSafe reports whether s can be a header value as it is: printable ASCII without surrounding spaces.
