@@ -15,16 +15,19 @@ import (
 )
 
 // Redeeming a code inserts its grant. The primary key makes the code single-use; the consent and the user are checked in
-// the same statement, so what was withdrawn between the two requests is never granted. The consent is found by its id, never among
-// its user's: as an expression, the comparison with the user leads to no index.
+// the same statement, so what was withdrawn between the two requests is never granted. Nor is what the user could only allow
+// for an organization that is switched off since, or that the user has left. The consent is found by its id, never among its
+// user's: as an expression, the comparison with the user leads to no index.
 const redeemCode = `insert into grants (tenant_id, environment_id, id, user_id, client_id, resource_id, organization_id, consent_id,
   scopes, auth_time, created_at, expires_at, generation, refresh_expires_at, last_used_at, host)
 select c.tenant_id, c.environment_id, $3, c.user_id, c.client_id, c.resource_id, c.organization_id, c.id,
   $5, $6, $7, $8, $9, $10, $7, $14
 from consents c
 join users u on u.tenant_id = c.tenant_id and u.environment_id = c.environment_id and u.id = c.user_id
+  and u.organization_id is not distinct from c.organization_id
+left join organizations o on o.tenant_id = c.tenant_id and o.environment_id = c.environment_id and o.id = c.organization_id
 where c.tenant_id = $1 and c.environment_id = $2 and c.id = $4 and c.revoked_at is null and u.disabled_at is null
-  and c.user_id || '' = $11 and c.client_id = $12 and c.resource_id = $13
+  and o.disabled_at is null and c.user_id || '' = $11 and c.client_id = $12 and c.resource_id = $13
 on conflict (tenant_id, environment_id, id) do nothing`
 
 // What a client may know of the user is read beside it, as it is now and not as it was when the code was made.
@@ -91,9 +94,11 @@ const rotateRefresh = `update grants g set
   graced = 0, recoveries = case when g.recovered then g.recoveries else 0 end, recovered = false,
   refresh_expires_at = $7, last_used_at = $5
 from users u
+left join organizations o on o.tenant_id = u.tenant_id and o.environment_id = u.environment_id and o.id = u.organization_id
 where g.tenant_id = $1 and g.environment_id = $2 and g.id = $3 and g.generation = $4 and g.client_id = $8
   and g.revoked_at is null and g.expires_at > $5 and g.refresh_expires_at > $5 and ($9 = '' or g.resource_id = $9)
   and u.tenant_id = g.tenant_id and u.environment_id = g.environment_id and u.id = g.user_id and u.disabled_at is null
+  and g.organization_id is not distinct from u.organization_id and o.disabled_at is null
 returning g.user_id, g.client_id, g.resource_id, coalesce(g.organization_id, ''), g.host, g.scopes, g.auth_time, g.expires_at,
   u.email, u.email_verified, u.name`
 
@@ -119,12 +124,15 @@ func (s *store) rotateRefresh(ctx context.Context, i *Issuer, req refreshRequest
 	return g, rotated, nil
 }
 
-// A disabled user's grant reads as revoked.
+// The grant of a user who is disabled, whose organization is, or who has left it, reads as revoked.
 const loadRefresh = `select g.user_id, g.client_id, g.resource_id, coalesce(g.organization_id, ''), g.host, g.scopes, g.auth_time,
-  g.expires_at, g.generation, g.rotated_at, g.graced, g.recovered, g.recoveries, coalesce(g.revoked_at, u.disabled_at),
-  g.refresh_expires_at, u.email, u.email_verified, u.name
+  g.expires_at, g.generation, g.rotated_at, g.graced, g.recovered, g.recoveries,
+  coalesce(g.revoked_at, u.disabled_at, o.disabled_at,
+    case when g.organization_id is distinct from u.organization_id then g.created_at end), g.refresh_expires_at,
+  u.email, u.email_verified, u.name
 from grants g
 join users u on u.tenant_id = g.tenant_id and u.environment_id = g.environment_id and u.id = g.user_id
+left join organizations o on o.tenant_id = g.tenant_id and o.environment_id = g.environment_id and o.id = g.organization_id
 where g.tenant_id = $1 and g.environment_id = $2 and g.id = $3 and g.client_id = $4`
 
 // loadRefresh returns a grant with its refresh state. Errors: errs.NotFound, errs.Unavailable.
@@ -156,10 +164,11 @@ func (s *store) loadRefresh(ctx context.Context, i *Issuer, grantID, clientID st
 	return g, st, nil
 }
 
-const refreshIsDead = `select g.revoked_at is not null or u.disabled_at is not null or g.expires_at <= $4
-  or coalesce(g.refresh_expires_at <= $4, true)
+const refreshIsDead = `select g.revoked_at is not null or u.disabled_at is not null or o.disabled_at is not null
+  or g.organization_id is distinct from u.organization_id or g.expires_at <= $4 or coalesce(g.refresh_expires_at <= $4, true)
 from grants g
 join users u on u.tenant_id = g.tenant_id and u.environment_id = g.environment_id and u.id = g.user_id
+left join organizations o on o.tenant_id = g.tenant_id and o.environment_id = g.environment_id and o.id = g.organization_id
 where g.tenant_id = $1 and g.environment_id = $2 and g.id = $3`
 
 // refreshIsDead reports whether no refresh token of a grant can ever be used again.

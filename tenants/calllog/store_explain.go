@@ -149,6 +149,7 @@ func revokedWords(reason string) string {
 	if words, ok := map[string]string{
 		"revoked_by_client":      "at the app's own request",
 		"replaced":               "replaced by a newer one",
+		"organization_changed":   "since the user is not in that organization any more",
 		"code_replayed":          "because its code was used twice",
 		"refresh_token_replayed": "because an old refresh token was used again",
 	}[reason]; ok {

@@ -79,6 +79,7 @@ func (u *Users) insertUser(ctx context.Context, sc scope.Scope, user User, hash 
 	})
 }
 
+// updateUser also revokes what the user allowed as a member of an organization they are not in any more: tokens name it.
 func (u *Users) updateUser(ctx context.Context, sc scope.Scope, user User, hash string) error {
 	set := map[string]any{
 		"name": user.Name, "email_verified": user.EmailVerified, "organization_id": rows.Optional(user.OrganizationID),
@@ -87,7 +88,13 @@ func (u *Users) updateUser(ctx context.Context, sc scope.Scope, user User, hash 
 		set["password_hash"] = hash
 	}
 	return u.tx(ctx, func(tx *gorm.DB) error {
-		return tx.Model(&userRow{}).Scopes(rows.Within(sc)).Where("id = ?", user.ID).Updates(set).Error
+		err := tx.Model(&userRow{}).Scopes(rows.Within(sc)).Where("id = ?", user.ID).Updates(set).Error
+		if err != nil {
+			return err
+		}
+		return tx.Exec(`update grants set revoked_at = ?, revoked_reason = 'organization_changed'
+			where tenant_id = ? and environment_id = ? and user_id = ? and revoked_at is null and organization_id is distinct from ?`,
+			u.now(), sc.TenantID, sc.EnvironmentID, user.ID, rows.Optional(user.OrganizationID)).Error
 	})
 }
 
