@@ -9,6 +9,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
 import httpx
 import jwt
 import pytest
@@ -175,6 +178,29 @@ async def test_a_new_key_is_fetched_once_however_many_ask(
         thread.join()
     assert failed == []
     assert issuer.count("/jwks") == before + 1
+
+
+async def test_strangers_take_no_threads_of_the_app(
+    guard: Ostiary, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered, refused = threading.Event(), []
+    monkeypatch.setattr(guard._keys, "load", lambda: answered.wait(10))
+    monkeypatch.setattr(keys_module, "RETRY_AFTER", 0.0)
+
+    async def ask(token: str) -> None:
+        try:
+            await guard.verify(token)
+        except TokenError as e:
+            refused.append(e)
+
+    async with anyio.create_task_group() as group:
+        for i in range(100):
+            group.start_soon(ask, issuer.token(key=SigningKey(f"made-up-{i}", "ES256", issuer.keys[0].private)))
+        for _ in range(10):  # all of them wait
+            await anyio.lowlevel.checkpoint()
+        assert anyio.to_thread.current_default_thread_limiter().borrowed_tokens == 0
+        answered.set()
+    assert len(refused) == 100
 
 
 async def test_made_up_kids_do_not_reach_the_issuer(guard: Ostiary, issuer: Issuer) -> None:

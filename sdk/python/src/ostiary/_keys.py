@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-import anyio.to_thread
+import anyio
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt import PyJWK, PyJWTError
@@ -94,16 +94,23 @@ class IssuerKeys:
     async def find(self, kid: str) -> Key:
         """Return the key kid. Raises UnknownKey, or KeysUnavailable when nobody can tell."""
         key = self.held(kid)
-        if key is None:
-            key = await anyio.to_thread.run_sync(self.find_blocking, kid)
-        return key
+        if key is not None:
+            return key
+        flight = self._start()
+        # Not in a thread: strangers with made-up kids could then take all of the app's.
+        while flight is not None and not flight.done():  # noqa: ASYNC110 - it is done by a thread
+            await anyio.sleep(0.01)
+        return self._landed(kid, flight)
 
     def find_blocking(self, kid: str) -> Key:
         """Do what find does, for threads."""
         key = self.held(kid)
         if key is not None:
             return key
-        flight = self._start()
+        return self._landed(kid, self._start())
+
+    def _landed(self, kid: str, flight: Future[None] | None) -> Key:
+        """Return the key kid once a fetch, if there was one, is over."""
         failure: BaseException | None = self._failure
         if flight is not None:
             failure = flight.exception()
