@@ -134,10 +134,13 @@ export class Ostiary {
     return this.#compiledFeed.refuses(grant, this.settings.resourceId);
   }
 
-  /** Calls ended once the grant is revoked or stopped. Returns what takes that back. */
+  /** Calls ended once the grant is revoked or stopped, at once when it is. Returns what takes that back. */
   onEnded(grant: Grant, ended: () => void): () => void {
     const watcher = { grant, ended };
     this.#watchers.add(watcher);
+    if (this.refuses(grant) !== undefined) {
+      ended();
+    }
     return () => void this.#watchers.delete(watcher);
   }
 

@@ -155,6 +155,20 @@ test("records say everything a decision was made from, and no argument but those
   }
 });
 
+test("who is told of an end that has come already is told at once", async (t) => {
+  const w = await World.start(t, "fetch");
+  const grant = await w.ostiary.verify(await w.token("data:read"));
+  let told = 0;
+  const release = w.ostiary.onEnded(grant, () => told++);
+  release();
+  w.issuer.change({ ended: { grants: ["grt_1"] } });
+  await eventually("it bites", () => w.ostiary.refuses(grant) === "revoked");
+  assert.equal(told, 0); // taken back
+  w.ostiary.onEnded(grant, () => told++);
+  assert.equal(told, 1);
+  await assert.rejects(w.ostiary.verify(await w.token("data:read")), /revoked/);
+});
+
 test("an observer that fails harms nobody", async (t) => {
   const w = await World.start(t, "fetch", {
     observe: () => {
