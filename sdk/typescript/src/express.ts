@@ -54,7 +54,7 @@ async function handle(
   }
   strip(req, decided.keeps !== undefined);
   req.grant = decided.grant;
-  req.auth = authInfoOf(decided.grant, ostiary.view().doc.resource.identifier);
+  req.auth = authInfoOf(decided.grant, ostiary.view().resource);
   if (decided.bytes !== undefined && decided.body !== undefined) {
     req.body = JSON.parse(decided.body.text) as unknown;
     res.once("close", () => void req.resume());

@@ -39,13 +39,13 @@ export interface AuthInfo {
 }
 
 /** What handlers of the official MCP SDK get as authInfo. */
-export function authInfoOf(grant: Grant, resource: string, token = ""): AuthInfo {
+export function authInfoOf(grant: Grant, resource: string | URL, token = ""): AuthInfo {
   return {
     token,
     clientId: grant.client,
     scopes: [...grant.scopes],
     expiresAt: Math.floor(grant.expiresAt.getTime() / 1000),
-    resource: new URL(resource),
+    resource: typeof resource === "string" ? new URL(resource) : resource,
     extra: { grant },
   };
 }

@@ -38,7 +38,7 @@ export function ostiaryHono(
       (inner, grant) => {
         c.req.raw = inner;
         c.set("grant", grant);
-        c.set("auth", authInfoOf(grant, ostiary.view().doc.resource.identifier));
+        c.set("auth", authInfoOf(grant, ostiary.view().resource));
         return pass();
       },
       pass,

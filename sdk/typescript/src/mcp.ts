@@ -23,7 +23,7 @@ export function mcpVerifier(ostiary: Ostiary, invalidToken: (message: string) =>
     async verifyAccessToken(token) {
       try {
         const grant = await ostiary.verify(token);
-        return authInfoOf(grant, ostiary.view().doc.resource.identifier, token);
+        return authInfoOf(grant, ostiary.view().resource, token);
       } catch (e) {
         // Who is stopped has a good token, and would be sent for a new one in vain: the SDK answers 500 to what it
         // does not know.

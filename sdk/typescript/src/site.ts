@@ -20,6 +20,8 @@ export class View {
   readonly rules: Compiled;
   readonly shadow: boolean;
   readonly baseline: readonly string[];
+  /** The identifier that tokens are for. */
+  readonly resource: URL;
   readonly #canonical: Spelling;
   readonly #spellings: readonly Spelling[];
 
@@ -41,6 +43,7 @@ export class View {
       );
     }
     this.#canonical = canonical;
+    this.resource = new URL(identifier);
   }
 
   /** Where the metadata of what a client called is. */
