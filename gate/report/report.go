@@ -93,6 +93,16 @@ type Reporter struct {
 type waiter struct {
 	before int64
 	done   chan struct{}
+	left   <-chan struct{} // closed when nobody waits any more
+}
+
+func (w waiter) gone() bool {
+	select {
+	case <-w.left:
+		return true
+	default:
+		return false
+	}
 }
 
 // New returns a Reporter and starts it. The credential is read at once, so that a mistake is known at the start; the issuer is
@@ -177,7 +187,7 @@ func (r *Reporter) Stats() Stats {
 
 // Flush sends what was recorded before it was called. Errors: that of ctx, when it ends first.
 func (r *Reporter) Flush(ctx context.Context) error {
-	w := waiter{before: r.queue.state().next, done: make(chan struct{})}
+	w := waiter{before: r.queue.state().next, done: make(chan struct{}), left: ctx.Done()}
 	select {
 	case r.waiters <- w:
 	case <-r.done:

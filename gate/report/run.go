@@ -67,7 +67,7 @@ func (s *sending) save() {
 	if s.spool.file == nil || s.spool.isFull() {
 		err = s.rewriteSpool()
 	} else {
-		err = s.spool.save(s.queue.since(s.spool.written))
+		err = s.spool.save(s.held(s.spool.written))
 	}
 	if err == nil {
 		err = s.spool.settle(s.settled(), s.queue.state().dropped)
@@ -86,13 +86,22 @@ func (s *sending) settled() int64 {
 	return s.queue.state().first
 }
 
-// rewriteSpool writes what is held, the batch under way included.
-func (s *sending) rewriteSpool() error {
+// held returns what is held from a number on, the batch under way included: it may have been taken before it was saved.
+func (s *sending) held(from int64) []numbered {
 	var list []numbered
 	if s.under != nil {
-		list = append(list, s.under.records...)
+		for _, r := range s.under.records {
+			if r.number >= from {
+				list = append(list, r)
+			}
+		}
 	}
-	return s.spool.rewrite(append(list, s.queue.since(0)...), s.settled(), s.queue.state().dropped)
+	return append(list, s.queue.since(from)...)
+}
+
+// rewriteSpool writes what is held.
+func (s *sending) rewriteSpool() error {
+	return s.spool.rewrite(s.held(0), s.settled(), s.queue.state().dropped)
 }
 
 // send starts to send what waits. What failed before is sent again as it was.
@@ -164,13 +173,16 @@ func (s *sending) settle(o outcome) {
 	s.retry = time.After(wait)
 }
 
-// tellWaiters lets go of those whose records are settled.
+// tellWaiters lets go of those whose records are settled, and of those who left.
 func (s *sending) tellWaiters() {
 	settled, left := s.settled(), s.waiting[:0]
 	told := s.under == nil && s.queue.state().dropped == 0
 	for _, w := range s.waiting {
 		if told && settled >= w.before {
 			close(w.done)
+			continue
+		}
+		if w.gone() {
 			continue
 		}
 		left = append(left, w)
