@@ -132,11 +132,12 @@ func (f *feedReader) follow(ctx context.Context) error {
 	return f.stream(ctx)
 }
 
-// poll asks for a feed after the one in force and waits for it.
+// poll asks for a feed after the one in force and waits for it. After a failure it does not wait: being in contact again comes
+// first, and an issuer whose places for those who wait are all taken still answers those who do not.
 func (f *feedReader) poll(ctx context.Context) error {
 	h := f.feed.current.Load()
 	address := f.feed.address()
-	if h.real {
+	if h.real && f.failures == 0 {
 		address += fmt.Sprintf("?wait=%d&after=%d", int(f.timing.poll/time.Second), h.feed.Sequence)
 	}
 	return f.fetch(ctx, address)

@@ -339,6 +339,24 @@ func TestFeed_PollsWhereNoStreamComesThrough(t *testing.T) {
 	}
 }
 
+// Anybody may listen to a feed, so anybody can take the issuer's places for listeners.
+func TestFeed_ArrivesWhereAllPlacesAreTaken(t *testing.T) {
+	t.Parallel()
+	is := newIssuer(t)
+	is.feed.serve = func(w http.ResponseWriter, r *http.Request) bool {
+		holds := r.Header.Get("Accept") == "text/event-stream" || r.URL.Query().Has("wait")
+		if holds {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		return holds
+	}
+	w := newWorldAt(t, is, nil)
+	for range 3 {
+		w.revoke("grt_x")
+		w.knows(w.sequence())
+	}
+}
+
 func TestFeed_AStreamIsResumedWhereItBroke(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)

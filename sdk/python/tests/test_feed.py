@@ -49,6 +49,25 @@ def test_where_no_stream_comes_through_it_polls(guards: Guards, issuer: Issuer) 
     eventually(lambda: issuer.count("?wait=2&after=2") > 0)
 
 
+def test_where_all_places_for_listeners_are_taken_it_asks_without_waiting(
+    guards: Guards, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Issuer._answer_feed
+
+    async def full(self: Issuer, headers: Any, query: Any, send: Any, changed: Any) -> None:
+        if headers.get(b"accept") == b"text/event-stream" or "wait" in query:
+            await send({"type": "http.response.start", "status": 503, "headers": []})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
+        await whole(self, headers, query, send, changed)
+
+    monkeypatch.setattr(Issuer, "_answer_feed", full)
+    guard = started(guards)
+    for user in ("usr_1", "usr_2"):
+        issuer.tell(ended={"users": [user]})
+        eventually(lambda user=user: user in guard.feed.users)
+
+
 def test_a_stream_that_brings_nothing_is_given_up(
     guards: Guards, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

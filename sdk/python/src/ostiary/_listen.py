@@ -50,6 +50,7 @@ class FeedReader:
         self._answer: httpx.Response | None = None
         self._sequence, self._issued = -1, 0
         self._no_stream = False
+        self._failures = 0
         self.heard: float | None = None  # when a good feed last came, on the steady clock
 
     def fetch(self) -> None:
@@ -58,24 +59,24 @@ class FeedReader:
 
     def run(self) -> None:
         """Follow the feed until it is stopped."""
-        failures, polling, since = 0, False, 0.0
+        polling, since = False, 0.0
         while not self._stopping.is_set():
             began, self._no_stream = time.monotonic(), False
             good = self._attempt(self._poll if polling else self._stream)
-            failures = 0 if good else failures + 1
-            if not good and (self._no_stream or failures % 3 == 0):
+            self._failures = 0 if good else self._failures + 1
+            if not good and (self._no_stream or self._failures % 3 == 0):
                 # What lets no stream through may let polls through, and the other way round.
                 polling, since = not polling, time.monotonic()
             elif polling and good and time.monotonic() - since > self._timing.again:
                 polling = False
-            self._stopping.wait(self._pause(good, polling, failures, time.monotonic() - began))
+            self._stopping.wait(self._pause(good, polling, time.monotonic() - began))
 
-    def _pause(self, good: bool, polling: bool, failures: int, took: float) -> float:
+    def _pause(self, good: bool, polling: bool, took: float) -> float:
         if self._no_stream:
             return 0
         if good and polling:
             return max(0, self._timing.between - took)
-        wait = min(self._timing.least * 2.0 ** min(max(failures - 1, 0), 8), self._timing.most)
+        wait = min(self._timing.least * 2.0 ** min(max(self._failures - 1, 0), 8), self._timing.most)
         return wait * random.uniform(0.5, 1.5)  # noqa: S311 - not all at once when the issuer comes back
 
     def cut(self) -> None:
@@ -86,7 +87,9 @@ class FeedReader:
                 answer.extensions["network_stream"].get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
     def _poll(self) -> None:
-        wait = self._timing.poll if self._sequence >= 0 else 0
+        # After a failure contact comes first: an issuer whose places for those who wait are all taken still
+        # answers those who do not.
+        wait = self._timing.poll if self._sequence >= 0 and self._failures == 0 else 0
         self._take(*self._source.feed(wait, self._sequence))
 
     def _stream(self) -> None:
