@@ -213,12 +213,13 @@ export class Ostiary {
     return this.#signed === undefined ? -1 : Math.max(this.#watch.now() - this.#signed, 0) / 1000;
   }
 
-  /** Until there is a feed, contact is counted from when the policy was signed. */
+  /**
+   * Until there is a feed, contact is counted from when the first policy was signed. Later ones do not count: whoever keeps
+   * the feed away and lets policies through would keep away what was revoked, too.
+   */
   #hear(signed: number): void {
     this.#watch.heard(signed);
-    if (!this.#hasFeed) {
-      this.#signed = signed;
-    }
+    this.#signed ??= signed;
   }
 
   #takeFeed(feed: CompiledFeed, signed: number, before: number): void {

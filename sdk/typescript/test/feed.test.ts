@@ -243,6 +243,20 @@ describe("the feed", () => {
     assert.equal(w.log.count("there is no feed of revocations yet"), 1);
   });
 
+  test("a new policy is no sign of contact: what was revoked comes by the feed alone", async (t) => {
+    const w = await World.start(t, "fetch", { pollEvery: 20 }, (is) => {
+      is.override = (req, res) => (req.url ?? "").startsWith(feedPath) && Boolean(res.writeHead(404).end());
+    });
+    const token = await w.token("data:read data:admin");
+    w.issuer.clock.advance(310);
+    w.issuer.publish((doc) => {
+      (doc.tools ?? {})["purge_data"] = { scopes: ["data:admin"], match: "all" };
+    });
+    await eventually("the new map is in force", async () => !(await w.tool(token, "purge_data")).body.includes("-32602"));
+    assert.equal((await w.tool(token, "purge_data")).status, 503);
+    assert.equal((await w.tool(token, "delete_data")).status, 503);
+  });
+
   test("a poll that does not wait does not become a storm", async (t) => {
     const w = await World.start(t, "fetch", { backoff: { min: 100, max: 100 } }, (is) => {
       is.override = (req, res) => {
