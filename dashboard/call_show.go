@@ -75,7 +75,7 @@ func standingNotice(x calllog.Explanation) *ui.Notice {
 			Tone: ui.ToneSuccess, What: "The record fits.", Then: "Decided again from what it says, it comes out the same.",
 		}
 	case calllog.Unconfirmed:
-		return &ui.Notice{Tone: ui.ToneNeutral, What: "This cannot be confirmed any more.", Then: "What it was decided from has changed since."}
+		return &ui.Notice{Tone: ui.ToneNeutral, What: "This cannot be confirmed.", Then: "What it was decided from is not known here, or has changed since."}
 	case calllog.Contradicted:
 	}
 	return &ui.Notice{
@@ -98,14 +98,14 @@ func (d *Dashboard) callFacts(env *tenants.Environment, c calllog.Call) []ui.Fac
 	add("Organization", orFirst(c.OrganizationName, calllog.Shown(c.Organization)))
 	add("Host", d.hostName(c.Host))
 	if c.Client != "" {
-		facts = append(facts, ui.Fact{Label: "Client id", Value: c.Client, Copy: true})
+		facts = append(facts, ui.Fact{Label: "Client id", Value: calllog.Shown(c.Client), Copy: true})
 	}
 	if c.Grant != "" {
-		facts = append(facts, ui.Fact{Label: "Grant", Value: c.Grant, Copy: true})
+		facts = append(facts, ui.Fact{Label: "Grant", Value: calllog.Shown(c.Grant), Copy: true})
 	}
 	add("Known by", proofWords(c.Proof))
-	add("Permissions", strings.Join(c.Scopes, ", "))
-	add("Missing", strings.Join(c.Missing, ", "))
+	add("Permissions", calllog.Shown(strings.Join(c.Scopes, ", ")))
+	add("Missing", calllog.Shown(strings.Join(c.Missing, ", ")))
 	add("Answer", statusWords(c.Status))
 	add("Took", took(c.LatencyUS))
 	add("Revision", strconv.Itoa(c.Revision))

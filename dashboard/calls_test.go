@@ -103,6 +103,7 @@ func TestCall_SaysWhyAndShowsAuditedArgumentsOnly(t *testing.T) {
 	r := s.call(t, s.Acme, func(r *calls.Record) {
 		r.Arguments = map[string]json.RawMessage{"destination": json.RawMessage(`"<script>alert(1)</script>\u202e"`)}
 	})
+	s.Grant(t, s.Acme, r)
 	forged := s.call(t, s.Acme, func(r *calls.Record) { allowed(r); r.Scopes = nil })
 	foreign := s.call(t, s.Neighbour, func(*calls.Record) {})
 	b := s.signedIn(t, s.Acme, tenants.RoleViewer)

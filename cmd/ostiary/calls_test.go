@@ -34,9 +34,11 @@ func TestCalls_PrintsListExplanationAndLegacyUse(t *testing.T) {
 	}
 	r := calls.Record{
 		ID: secret.NewID("call"), At: clock.System(), Kind: "tool", Tool: "route_signal", User: s.Acme.UserID, Client: "c", Host: "claude",
+		Organization: s.Acme.OrganizationID, Grant: secret.NewID("grt"),
 		Proof: calls.ProofToken, Scopes: []string{"data:read"}, Reason: "insufficient_scope", Missing: []string{"signals:write"}, Revision: 1,
 		Status: 403, LatencyUS: 1500,
 	}
+	s.Grant(t, s.Acme, r)
 	old := r
 	old.ID, old.Proof, old.User, old.Tool = secret.NewID("call"), calls.ProofLegacy, "pilot\u202ekey", "run_query"
 	old.Allowed, old.Reason, old.Missing = true, "allowed", nil

@@ -3,8 +3,10 @@ package calllog
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/ostiary/ostiary/app/calls"
 	"github.com/ostiary/ostiary/app/policy"
 )
 
@@ -72,7 +74,14 @@ type evidence struct {
 	now     *published // the newest
 	endings []ending
 	stops   []stop
-	granted []string // scopes of the grant today
+	grant   *grant // that the call names; nil when there is none of this server
+}
+
+// grant is what the issuer knows of a grant.
+type grant struct {
+	user, organization, client string
+	scopes                     []string
+	revoked                    bool
 }
 
 // tolerance is how far clocks may be apart, and how long the news may take.
@@ -110,6 +119,7 @@ func explain(c Call, e evidence) Explanation {
 	default:
 		x.explainPolicy(e)
 	}
+	x.checkGrant(e.grant)
 	x.addRevisions(e)
 	return x
 }
@@ -121,10 +131,43 @@ func (x *Explanation) doubt(s Standing, sentence string) {
 	x.Doubts = append(x.Doubts, sentence)
 }
 
+// noFit is said of a record whose parts cannot be true together.
+const noFit = "The reason and the outcome that were reported do not fit together."
+
+// checkGrant holds who is said to have called to the grant that is said to have allowed it. Whoever has the server's credential
+// can report what it likes.
+func (x *Explanation) checkGrant(g *grant) {
+	c := x.Call
+	if c.Proof == calls.ProofLegacy {
+		return // who stands behind a key is known at the gate alone
+	}
+	if g == nil {
+		x.doubt(Unconfirmed, "The grant that the token is said to belong to is not known here.")
+		return
+	}
+	var of []string
+	for _, part := range [...]struct{ reported, known, word string }{
+		{c.User, g.user, "user"}, {c.Client, g.client, "app"}, {c.Organization, g.organization, "organization"},
+	} {
+		if part.reported != part.known {
+			of = append(of, "another "+part.word)
+		}
+	}
+	if len(of) > 0 {
+		x.doubt(Contradicted, "The grant that the token is said to belong to is that of "+strings.Join(of, " and ")+".")
+	}
+	beyond := slices.DeleteFunc(slices.Clone(c.Scopes), func(s string) bool { return slices.Contains(g.scopes, s) })
+	if len(beyond) > 0 {
+		x.doubt(Unconfirmed, "The token is said to have carried what its grant does not hold: "+
+			Shown(strings.Join(beyond[:min(len(beyond), 8)], ", "))+".")
+	}
+}
+
 // explainRevoked looks for what had ended.
 func (x *Explanation) explainRevoked(e evidence) {
 	x.Why = "Denied, because what the access rested on had been taken back."
 	x.Fix = "The user can connect the app again, if that is wanted."
+	x.checkDenied()
 	found := false
 	for _, end := range e.endings {
 		if !end.at.After(x.Call.At.Add(tolerance)) {
@@ -137,9 +180,18 @@ func (x *Explanation) explainRevoked(e evidence) {
 	}
 }
 
+// checkDenied holds the outcome to a reason that lets nothing through, in no mode.
+func (x *Explanation) checkDenied() {
+	if x.Call.Allowed || x.Call.Shadowed {
+		x.Why = plainWhy(x.Call)
+		x.doubt(Contradicted, noFit)
+	}
+}
+
 // explainStopped looks for the stop that was on.
 func (x *Explanation) explainStopped(e evidence) {
 	x.Why = "Denied, because an administrator had stopped it."
+	x.checkDenied()
 	for _, s := range e.stops {
 		x.StopID = s.ID
 		x.Facts = append(x.Facts, s.sentence(x.Call))
@@ -175,7 +227,7 @@ func (x *Explanation) explainPolicy(e evidence) {
 		x.doubt(Contradicted, "The call was let through as in shadow mode, but revision "+number(c.Revision)+
 			" is not in shadow mode.")
 	case c.Allowed != (again.Allowed || shadow):
-		x.doubt(Contradicted, "The reason and the outcome that were reported do not fit together.")
+		x.doubt(Contradicted, noFit)
 	case !again.Allowed && !sameScopes(again.Missing, c.Missing):
 		x.doubt(Contradicted, "The resource side reports other missing permissions than revision "+number(c.Revision)+
 			" asks for.")

@@ -29,9 +29,9 @@ func (f *fixture) exec(t *testing.T, tenant *tenanttest.Tenant, statement string
 func (f *fixture) grant(t *testing.T, tenant *tenanttest.Tenant, id string, scopes ...string) string {
 	t.Helper()
 	now := f.Clock.Now()
-	f.exec(t, tenant, `insert into grants (tenant_id, environment_id, id, user_id, client_id, resource_id, scopes, created_at, expires_at,
-		last_used_at) values ($1, $2, $3, $4, 'https://claude.ai/client', $5, $6, $7, $8, $7)`,
-		tenant.ID, tenant.EnvironmentID, id, tenant.UserID, tenant.ResourceID, scopes, now, now.Add(time.Hour))
+	f.exec(t, tenant, `insert into grants (tenant_id, environment_id, id, user_id, client_id, resource_id, organization_id, scopes,
+		created_at, expires_at, last_used_at) values ($1, $2, $3, $4, 'https://claude.ai/client', $5, $6, $7, $8, $9, $8)`,
+		tenant.ID, tenant.EnvironmentID, id, tenant.UserID, tenant.ResourceID, tenant.OrganizationID, scopes, now, now.Add(time.Hour))
 	return id
 }
 
@@ -44,7 +44,16 @@ func (f *fixture) stop(t *testing.T, tenant *tenanttest.Tenant, kind policy.Stop
 	return id
 }
 
+// explain explains a call by a token, of whose grant the issuer knows.
 func (f *fixture) explain(t *testing.T, r calls.Record) calllog.Explanation {
+	t.Helper()
+	if r.Proof == calls.ProofToken {
+		f.Grant(t, f.Acme, r)
+	}
+	return f.explainAsItIs(t, r)
+}
+
+func (f *fixture) explainAsItIs(t *testing.T, r calls.Record) calllog.Explanation {
 	t.Helper()
 	f.keep(t, f.Acme, r)
 	x, err := f.log.Explain(f.Acme.Member(tenants.RoleViewer), r.ID)
@@ -80,7 +89,7 @@ func TestExplain_DecidesAgainFromTheRevisionInForce(t *testing.T) {
 	if allowed.Decision != calllog.Allowed || allowed.Fix != "" || allowed.Revision.Number != 1 {
 		t.Errorf("%+v", allowed)
 	}
-	grant := f.grant(t, f.Acme, secret.NewID("grt"), "data:read", "signals:write")
+	grant := f.grant(t, f.Acme, secret.NewID("grt"), "data:read", "profiles:read", "signals:write")
 	denied := f.call(f.Acme, reason(false, policy.ReasonInsufficientScope, "signals:write"))
 	denied.Tool = "route_signal"
 	wants(t, "insufficient", f.explain(t, denied), calllog.Confirmed, "did not carry “Route signals” (signals:write)", "Demo User can allow it")
@@ -107,7 +116,7 @@ func TestExplain_DecidesAgainFromTheRevisionInForce(t *testing.T) {
 func TestExplain_SaysWhoTookItBackAndWhen(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	revoked := f.grant(t, f.Acme, secret.NewID("grt"), "data:read")
+	revoked := f.grant(t, f.Acme, secret.NewID("grt"), "data:read", "profiles:read")
 	f.exec(t, f.Acme, `update grants set revoked_at = $1, revoked_reason = 'code_replayed' where id = $2`, f.Clock.Now(), revoked)
 	f.grant(t, f.Neighbour, revoked, "data:read") // the same id means nothing elsewhere
 	f.Clock.Advance(time.Minute)

@@ -54,6 +54,9 @@ func plainWhy(c Call) string {
 	if c.Reason == policy.ReasonAllowed {
 		return "Allowed, says the resource side."
 	}
+	if c.Allowed || c.Shadowed {
+		return "Let through, says the resource side, as " + quoted(string(c.Reason)) + "."
+	}
 	return "Denied, says the resource side, as " + quoted(string(c.Reason)) + "."
 }
 
@@ -92,7 +95,7 @@ func (x *Explanation) whoGrants(e evidence, missing []string) string {
 	if x.Call.Proof == calls.ProofLegacy {
 		return "Who runs the gate can give the key this permission. Better, the caller moves to OAuth, where the user can allow it."
 	}
-	if len(e.granted) > 0 && containsAll(e.granted, missing) {
+	if e.grant != nil && !e.grant.revoked && containsAll(e.grant.scopes, missing) {
 		return "Nothing: the user has allowed it since. The app's next token carries it."
 	}
 	who := x.Call.UserName
@@ -165,7 +168,7 @@ func permissions(doc *policy.Document, scopes []string) string {
 		if title := doc.Scopes[s].Title; title != "" {
 			s = quoted(title) + " (" + s + ")"
 		}
-		names = append(names, s)
+		names = append(names, Shown(s))
 	}
 	if more := len(scopes) - 8; more > 0 {
 		names = append(names, strconv.Itoa(more)+" more")
@@ -187,10 +190,11 @@ func targetWords(c Call) string {
 	return "the " + orElse(kind, "request") + " " + Shown(c.Tool)
 }
 
-// Shown returns a text that a caller chose without what would change how the text around it reads.
+// Shown returns a text that somebody else chose, in one line and without what would change how the text around it reads, or move
+// a terminal's cursor.
 func Shown(s string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.Is(unicode.Cf, r) {
+		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
 			return unicode.ReplacementChar
 		}
 		return r

@@ -31,7 +31,7 @@ func (l *Log) loadEvidence(ctx context.Context, sc scope.Scope, c Call) (evidenc
 		if e.stops, err = l.loadStops(ctx, sc, c); err != nil {
 			return err
 		}
-		e.endings, e.granted, err = l.loadEndings(ctx, sc, c)
+		e.endings, e.grant, err = l.loadEndings(ctx, sc, c)
 		return err
 	})
 	return e, err
@@ -94,6 +94,7 @@ func (l *Log) loadStops(ctx context.Context, sc scope.Scope, c Call) ([]stop, er
 }
 
 const selectEndings = `select 'grant' as kind, g.revoked_at as at, coalesce(g.revoked_reason, '') as reason, g.scopes,
+  coalesce(g.user_id, g.client_id) as user_id, coalesce(g.organization_id, '') as organization_id, g.client_id,
   coalesce((select case when a.actor_kind = 'member' then coalesce(m.name, a.actor_id)
       when a.actor_kind = 'user' then 'the user' when a.actor_kind = 'client' then 'the app' else '' end
     from audit_events a left join members m on m.tenant_id = a.tenant_id and m.id = a.actor_id
@@ -101,21 +102,22 @@ const selectEndings = `select 'grant' as kind, g.revoked_at as at, coalesce(g.re
       and a.action = 'grant.revoked' and a.target_id = g.id limit 1), '') as by
 from grants g where g.tenant_id = @tenant and g.environment_id = @environment and g.id = @grant and g.resource_id = @resource
 union all
-select 'user', u.disabled_at, '', '{}', '' from users u
+select 'user', u.disabled_at, '', '{}', '', '', '', '' from users u
 where u.tenant_id = @tenant and u.environment_id = @environment and u.id = @user
 union all
-select 'organization', o.disabled_at, '', '{}', '' from organizations o
+select 'organization', o.disabled_at, '', '{}', '', '', '', '' from organizations o
 where o.tenant_id = @tenant and o.environment_id = @environment and o.id = @organization
 union all
-select 'client', c.disabled_at, '', '{}', '' from clients c
+select 'client', c.disabled_at, '', '{}', '', '', '', '' from clients c
 where c.tenant_id = @tenant and c.environment_id = @environment and c.id = @client`
 
-// loadEndings returns what of the call has ended, and what its grant allows today.
-func (l *Log) loadEndings(ctx context.Context, sc scope.Scope, c Call) ([]ending, []string, error) {
+// loadEndings returns what of the call has ended, and its grant, nil when there is none of this server.
+func (l *Log) loadEndings(ctx context.Context, sc scope.Scope, c Call) ([]ending, *grant, error) {
 	var found []struct {
-		Kind, Reason, By string
-		At               *time.Time
-		Scopes           rows.TextArray
+		Kind, Reason, By                 string
+		UserID, OrganizationID, ClientID string
+		At                               *time.Time
+		Scopes                           rows.TextArray
 	}
 	err := rows.Tx(ctx, l.db, func(tx *gorm.DB) error {
 		return tx.Raw(selectEndings, map[string]any{
@@ -124,10 +126,12 @@ func (l *Log) loadEndings(ctx context.Context, sc scope.Scope, c Call) ([]ending
 		}).Scan(&found).Error
 	})
 	var list []ending
-	var granted []string
+	var of *grant
 	for _, row := range found {
-		if row.Kind == "grant" && row.At == nil {
-			granted = row.Scopes
+		if row.Kind == "grant" {
+			of = &grant{
+				user: row.UserID, organization: row.OrganizationID, client: row.ClientID, scopes: row.Scopes, revoked: row.At != nil,
+			}
 		}
 		if row.At == nil {
 			continue
@@ -138,7 +142,7 @@ func (l *Log) loadEndings(ctx context.Context, sc scope.Scope, c Call) ([]ending
 		}
 		list = append(list, end)
 	}
-	return list, granted, err
+	return list, of, err
 }
 
 var endingWords = map[string]string{

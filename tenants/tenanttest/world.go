@@ -8,6 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ostiary/ostiary/app/calls"
 	"github.com/ostiary/ostiary/app/clock"
 	"github.com/ostiary/ostiary/app/db"
 	"github.com/ostiary/ostiary/app/scope"
@@ -252,6 +255,19 @@ func (w *World) Apply(t testing.TB, f apply.File) *Tenant {
 		w.findContents(t, made, f.Environments[0])
 	}
 	return made
+}
+
+// Grant makes the grant that the record of a call names.
+func (w *World) Grant(t testing.TB, tenant *Tenant, r calls.Record) {
+	t.Helper()
+	err := w.DB.Pipe(tenant.Context(), func(b *pgx.Batch) {
+		b.Queue(`insert into grants (tenant_id, environment_id, id, user_id, client_id, resource_id, organization_id, scopes, created_at,
+			expires_at, last_used_at) values ($1, $2, $3, $4, $5, $6, nullif($7, ''), coalesce($8::text[], '{}'), $9, $9, $9)
+			on conflict do nothing`, tenant.ID, tenant.EnvironmentID, r.Grant, r.User, r.Client, tenant.ResourceID, r.Organization, r.Scopes, r.At)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (w *World) findMembers(t testing.TB, made *Tenant) {
