@@ -12,6 +12,7 @@ import (
 	"github.com/ostiary/ostiary/templates/pages"
 	"github.com/ostiary/ostiary/templates/ui"
 	"github.com/ostiary/ostiary/tenants"
+	"github.com/ostiary/ostiary/tenants/calllog"
 )
 
 // showStopConfirm says what a stop would hold, before anybody acts.
@@ -84,5 +85,5 @@ func toolsText(i tenants.Impact) string {
 	if len(i.Tools) == 0 {
 		return "None was called in the last 24 hours"
 	}
-	return strings.Join(i.Tools, ", ")
+	return calllog.Shown(strings.Join(i.Tools, ", "))
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/ostiary/ostiary/app/clock"
 	"github.com/ostiary/ostiary/app/config"
 	"github.com/ostiary/ostiary/tenants"
+	"github.com/ostiary/ostiary/tenants/calllog"
 )
 
 // importOptions are the flags of import that do not say where tools come from.
@@ -95,7 +96,7 @@ func importTools(ctx context.Context, a *app.App, o importOptions, offered []cat
 		return errors.Join(err, printNotes(p.out, notes))
 	}
 	for _, c := range tenants.Changes(current.Document(0), next.Document(0)) {
-		if _, err := fmt.Fprintf(p.out, "  %s\n", c); err != nil {
+		if _, err := fmt.Fprintf(p.out, "  %s\n", calllog.Shown(c.String())); err != nil {
 			return err
 		}
 	}

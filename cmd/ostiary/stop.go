@@ -16,6 +16,7 @@ import (
 	"github.com/ostiary/ostiary/app/errs"
 	"github.com/ostiary/ostiary/app/policy"
 	"github.com/ostiary/ostiary/tenants"
+	"github.com/ostiary/ostiary/tenants/calllog"
 )
 
 // stopOptions are the flags of stop, stops and lift.
@@ -157,7 +158,7 @@ func impactText(i tenants.Impact) string {
 		fmt.Fprintf(&b, " of %s", i.Stop.Server)
 	}
 	fmt.Fprintf(&b, "\n  %d live connections\n  %d people\n  %d calls in the last 24 hours\n  tools: %s\n",
-		i.Grants, i.Users, i.Calls, orDash(strings.Join(i.Tools, ", ")))
+		i.Grants, i.Users, i.Calls, orDash(calllog.Shown(strings.Join(i.Tools, ", "))))
 	if i.Live != nil {
 		fmt.Fprintf(&b, "It is stopped already, as %s since %s.\n", i.Live.ID, i.Live.CreatedAt.UTC().Format(time.DateTime))
 	}
