@@ -295,6 +295,26 @@ func (s *setting) streams(t *testing.T) {
 	}
 }
 
+// smuggles sends what would change, behind the gate's back, who calls or what is called.
+func (s *setting) smuggles(t *testing.T) {
+	t.Helper()
+	body, headers := toolCall("list_datasets")
+	for _, forged := range []string{"Ostiary_User: usr_admin", "ostiary_organization: org_evil", "X-HTTP-Method-Override: DELETE"} {
+		_, before := s.upstream.seen()
+		resp, _ := s.call(t, http.MethodPost, s.token, body, append([]string{forged}, headers...)...)
+		seen, after := s.upstream.seen()
+		name, _, _ := strings.Cut(forged, ":")
+		if after != before && len(seen.Values(name)) > 0 {
+			t.Errorf("%s reached the MCP server (%d)", forged, resp.StatusCode)
+		}
+	}
+	// The next hop drops what Connection names (RFC 9110 §7.6.1): who calls must not be among it.
+	resp, text := s.call(t, http.MethodPost, s.token, body, append([]string{"Connection: Ostiary-User, Ostiary-Scopes"}, headers...)...)
+	if seen, _ := s.upstream.seen(); resp.StatusCode == http.StatusOK && seen.Get("Ostiary-User") == "" {
+		t.Errorf("a client took away who calls: %d %.100s %v", resp.StatusCode, text, seen)
+	}
+}
+
 // connects runs the official Go SDK's client against the proxy.
 func (s *setting) connects(t *testing.T) {
 	t.Helper()
@@ -326,6 +346,7 @@ func TestNginx_AsksAboutTheWholeRequest(t *testing.T) {
 	t.Parallel()
 	s := newSetting(t, gate.ForwardAuth{}, nginx)
 	s.held(t)
+	s.smuggles(t)
 	s.connects(t)
 	// Headers that say something else than the body, as an attacker sends them, and a body that a parser could read in two ways.
 	body, _ := toolCall("delete_segment")
@@ -336,6 +357,13 @@ func TestNginx_AsksAboutTheWholeRequest(t *testing.T) {
 	twice := `{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/call","params":{"name":"delete_segment"}}`
 	if resp, text := s.call(t, http.MethodPost, s.token, twice); resp.StatusCode != http.StatusBadRequest {
 		t.Errorf("a body with two readings: %d %s", resp.StatusCode, text)
+	}
+	// Bytes that are no text, which one program may drop and another replace.
+	torn := `{"jsonrpc":"2.0","id":1,"method":"ping","metho` + "\xff" + `d":"tools/call","params":{"name":"delete_segment"}}`
+	_, before := s.upstream.seen()
+	resp, text := s.call(t, http.MethodPost, s.token, torn)
+	if _, after := s.upstream.seen(); after != before || resp.StatusCode != http.StatusBadRequest {
+		t.Errorf("a body that is no text reached the MCP server: %d %s", resp.StatusCode, text)
 	}
 	large := `{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":"` + strings.Repeat("x", 3<<20) + `"}}`
 	if resp, text := s.call(t, http.MethodPost, s.token, large); resp.StatusCode >= http.StatusInternalServerError {
@@ -350,6 +378,7 @@ func TestCaddy_AsksByHeaders(t *testing.T) {
 	t.Parallel()
 	s := newSetting(t, gate.ForwardAuth{ByHeaders: true}, caddy)
 	s.held(t)
+	s.smuggles(t)
 	s.connects(t)
 	body, _ := toolCall("list_datasets")
 	if resp, text := s.call(t, http.MethodPost, s.token, body); resp.StatusCode != http.StatusForbidden {
