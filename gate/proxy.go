@@ -97,7 +97,38 @@ func fewInterim() *httptrace.ClientTrace {
 	}}
 }
 
-func joinQuery(a, b string) string { return strings.Trim(a+"&"+b, "&") }
+// joinQuery adds to the upstream's query that of a request, without what the upstream's says already: of two, nobody knows which
+// one the MCP server takes.
+func joinQuery(upstream, request string) string {
+	if upstream == "" {
+		return request
+	}
+	fixed := map[string]bool{}
+	for pair := range strings.SplitSeq(upstream, "&") {
+		fixed[parameter(pair)] = true
+	}
+	out := upstream
+	for pair := range strings.SplitSeq(request, "&") {
+		repeats := false
+		for part := range strings.SplitSeq(pair, ";") { // some servers begin a new one there
+			repeats = repeats || fixed[parameter(part)]
+		}
+		if pair != "" && !repeats {
+			out += "&" + pair
+		}
+	}
+	return out
+}
+
+// parameter is the name of a query parameter, as the most lenient server reads it.
+func parameter(pair string) string {
+	name, _, _ := strings.Cut(pair, "=")
+	if plain, err := url.QueryUnescape(name); err == nil {
+		name = plain
+	}
+	name, _, _ = strings.Cut(name, "[")
+	return strings.ToLower(strings.TrimSpace(name))
+}
 
 // cleanResponse turns back what the MCP server has no business to say to the client: how to sign in, where to go, who
 // may read it.
