@@ -304,6 +304,7 @@ async def test_bodies_that_two_parsers_could_read_differently_are_refused(
     [
         ({"Content-Type": "text/plain"}, 415),
         ({"Content-Type": "application/json; charset=utf-16"}, 415),
+        ({"Content-Type": "application/json; charset=utf-8; charset=utf-16"}, 415),
         ({"Content-Type": "application/json", "Content-Encoding": "gzip"}, 415),
         ({"Content-Type": "application/json; charset=UTF-8", "Content-Encoding": "identity"}, 200),
         ({"Content-Type": 'application/json;charset="utf-8"'}, 200),

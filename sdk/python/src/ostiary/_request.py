@@ -157,9 +157,10 @@ def _is_json(headers: Headers) -> bool:
     if types[0] != "application/json":
         mime = Message()
         mime["Content-Type"] = types[0]
-        charset = mime.get_param("charset", "utf-8")
         media = types[0].partition(";")[0].strip().lower()
-        if media != "application/json" or not isinstance(charset, str) or charset.lower() != "utf-8":
+        charsets = [value for name, value in mime.get_params(failobj=[]) if name.lower() == "charset"]
+        # Of two, nobody knows which one the app believes.
+        if media != "application/json" or not all(isinstance(c, str) and c.lower() == "utf-8" for c in charsets):
             return False
     return all(value.lower() in ("", "identity") for value in headers.all(b"content-encoding"))
 
