@@ -75,7 +75,9 @@ func standingNotice(x calllog.Explanation) *ui.Notice {
 			Tone: ui.ToneSuccess, What: "The record fits.", Then: "Decided again from what it says, it comes out the same.",
 		}
 	case calllog.Unconfirmed:
-		return &ui.Notice{Tone: ui.ToneNeutral, What: "This cannot be confirmed.", Then: "What it was decided from is not known here, or has changed since."}
+		return &ui.Notice{
+			Tone: ui.ToneNeutral, What: "This cannot be confirmed.", Then: "What it was decided from is not known here, or has changed since.",
+		}
 	case calllog.Contradicted:
 	}
 	return &ui.Notice{

@@ -143,7 +143,8 @@ func printCalls(out io.Writer, page calllog.Page, lost int64, o callsOptions) er
 	_, _ = fmt.Fprintln(w, "WHEN\tCALL\tTOOL\tUSER\tORGANIZATION\tHOST\tDECISION\tREASON\tTOOK") // buffered: Flush tells
 	for _, c := range page.Calls {
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.At.Format(time.DateTime), c.ID, calllog.Shown(c.Tool),
-			calllog.Shown(firstOf(c.UserEmail, c.User)), orDash(calllog.Shown(firstOf(c.OrganizationName, c.Organization))), orDash(calllog.Shown(c.Host)),
+			calllog.Shown(firstOf(c.UserEmail, c.User)), orDash(calllog.Shown(firstOf(c.OrganizationName, c.Organization))),
+			orDash(calllog.Shown(c.Host)),
 			c.Decision(), c.Reason, time.Duration(c.LatencyUS)*time.Microsecond)
 	}
 	if err := w.Flush(); err != nil || (lost == 0 && !page.Older) {

@@ -252,7 +252,10 @@ describe("the feed", () => {
     w.issuer.publish((doc) => {
       (doc.tools ?? {})["purge_data"] = { scopes: ["data:admin"], match: "all" };
     });
-    await eventually("the new map is in force", async () => !(await w.tool(token, "purge_data")).body.includes("-32602"));
+    await eventually(
+      "the new map is in force",
+      async () => !(await w.tool(token, "purge_data")).body.includes("-32602"),
+    );
     assert.equal((await w.tool(token, "purge_data")).status, 503);
     assert.equal((await w.tool(token, "delete_data")).status, 503);
   });
