@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -38,6 +39,9 @@ func TestDev_KeepsItsDataUntilReset(t *testing.T) {
 	if !knows(t, first.Issuer, client, redirect) {
 		t.Fatal("the issuer does not know the client it just registered")
 	}
+	if out, err := stops(dataDir); err != nil || !strings.Contains(out, "Nothing is stopped") {
+		t.Errorf("ostiary stops --dev: %v: %s", err, out)
+	}
 	first.kill(t)
 
 	second := run()
@@ -55,6 +59,12 @@ func TestDev_KeepsItsDataUntilReset(t *testing.T) {
 	if knows(t, third.Issuer, client, redirect) {
 		t.Error("the client is still known after --reset")
 	}
+}
+
+// stops asks what is stopped on the installation that dev runs from a directory.
+func stops(dataDir string) (string, error) {
+	out, err := exec.Command(shared.binary, "stops", "--tenant", "acme", "--dev="+dataDir).CombinedOutput()
+	return string(out), err
 }
 
 // ordinaryUser is the account that belongs to nobody on every system we know.

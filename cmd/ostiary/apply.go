@@ -11,8 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ostiary/ostiary/app"
-	"github.com/ostiary/ostiary/app/clock"
-	"github.com/ostiary/ostiary/app/config"
 	"github.com/ostiary/ostiary/app/scope"
 	"github.com/ostiary/ostiary/tenants/apply"
 )
@@ -31,17 +29,10 @@ func applyCommand() *cobra.Command {
 			if len(args) == 0 {
 				return errors.New("name the file to apply, or print one to start from with --example")
 			}
-			cfg, err := loadConfig(config.Config.RequireServe)
-			if err != nil {
-				return err
-			}
-			a, err := app.New(cmd.Context(), app.Deps{Config: cfg, Logger: newLogger(cfg.LogLevel, true), Now: clock.System})
-			if err != nil {
-				return err
-			}
-			defer a.Close()
 			ask := confirm(cmd.InOrStdin(), cmd.OutOrStdout(), yes, dryRun)
-			return applyFile(operator(cmd.Context()), a, args[0], cmd.OutOrStdout(), ask)
+			return withApp(cmd, func(ctx context.Context, a *app.App) error {
+				return applyFile(ctx, a, args[0], cmd.OutOrStdout(), ask)
+			})
 		},
 	}
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
@@ -52,7 +43,7 @@ func applyCommand() *cobra.Command {
 
 // operator is the context of the command line: it acts for whoever runs the process.
 func operator(ctx context.Context) context.Context {
-	return scope.WithActor(ctx, scope.Actor{Kind: scope.ActorOperator, ID: "command line"})
+	return scope.WithActor(ctx, scope.Actor{Kind: scope.ActorOperator, ID: "the command line"})
 }
 
 // confirm asks whether to go on; --yes answers, --dry-run declines.

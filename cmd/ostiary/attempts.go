@@ -15,7 +15,6 @@ import (
 
 	"github.com/ostiary/ostiary/app"
 	"github.com/ostiary/ostiary/app/clock"
-	"github.com/ostiary/ostiary/app/config"
 	"github.com/ostiary/ostiary/app/errs"
 	"github.com/ostiary/ostiary/app/scope"
 	"github.com/ostiary/ostiary/oauth/attemptlog"
@@ -36,20 +35,13 @@ func attemptsCommand() *cobra.Command {
 		Short: "Show how hosts tried to connect: the latest attempts, or each step of one",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(config.Config.RequireServe)
-			if err != nil {
-				return err
-			}
-			a, err := app.New(cmd.Context(), app.Deps{Config: cfg, Logger: newLogger(cfg.LogLevel, true), Now: clock.System})
-			if err != nil {
-				return err
-			}
-			defer a.Close()
-			return showAttempts(operator(cmd.Context()), a, o, cmd.OutOrStdout())
+			return withApp(cmd, func(ctx context.Context, a *app.App) error {
+				return showAttempts(ctx, a, o, cmd.OutOrStdout())
+			})
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.tenant, "tenant", "", "slug of the workspace")
+	f.StringVar(&o.tenant, "tenant", "", "slug of the tenant")
 	f.StringVar(&o.environment, "environment", "", "slug of the environment; may be left out when there is one")
 	f.StringVar(&o.caseID, "case", "", "the case id on an error page, OST-XXXXX-XXXXX: show each step of it")
 	f.StringVar(&o.client, "client", "", "only attempts of this client id")
@@ -92,7 +84,7 @@ func inEnvironment(ctx context.Context, a *app.App, o attemptsOptions) (context.
 	s := a.Services()
 	tenantID, err := s.Tenants.Find(ctx, o.tenant)
 	if errs.Is(err, errs.NotFound) {
-		return nil, fmt.Errorf("there is no workspace %q", o.tenant)
+		return nil, fmt.Errorf("there is no tenant %q", o.tenant)
 	}
 	if err != nil {
 		return nil, err

@@ -51,7 +51,7 @@ func TestAttempts_PrintsListCaseAndJSON(t *testing.T) {
 		}
 	}
 	for name, o := range map[string]attemptsOptions{
-		"there is no workspace":           {tenant: "nobody"},
+		"there is no tenant":              {tenant: "nobody"},
 		"name one of its environments":    {tenant: s.Acme.Slug, environment: s.Neighbour.Environment},
 		"no attempt with this case id":    {tenant: s.Neighbour.Slug, caseID: found.CaseID},
 		"no attempt with this case id. A": {tenant: s.Acme.Slug, caseID: "nonsense"},

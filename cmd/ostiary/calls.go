@@ -13,7 +13,6 @@ import (
 
 	"github.com/ostiary/ostiary/app"
 	"github.com/ostiary/ostiary/app/clock"
-	"github.com/ostiary/ostiary/app/config"
 	"github.com/ostiary/ostiary/app/errs"
 	"github.com/ostiary/ostiary/tenants"
 	"github.com/ostiary/ostiary/tenants/calllog"
@@ -39,20 +38,13 @@ func callsCommand() *cobra.Command {
   ostiary calls --tenant acme --legacy --since 30d`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(config.Config.RequireServe)
-			if err != nil {
-				return err
-			}
-			a, err := app.New(cmd.Context(), app.Deps{Config: cfg, Logger: newLogger(cfg.LogLevel, true), Now: clock.System})
-			if err != nil {
-				return err
-			}
-			defer a.Close()
-			return showCalls(operator(cmd.Context()), a, o, cmd.OutOrStdout())
+			return withApp(cmd, func(ctx context.Context, a *app.App) error {
+				return showCalls(ctx, a, o, cmd.OutOrStdout())
+			})
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.tenant, "tenant", "", "slug of the workspace")
+	f.StringVar(&o.tenant, "tenant", "", "slug of the tenant")
 	f.StringVar(&o.environment, "environment", "", "slug of the environment; may be left out when there is one")
 	f.StringVar(&o.server, "server", "", "only of this MCP server: its id, name or address")
 	f.StringVar(&o.filter.Tool, "tool", "", "only of this tool")

@@ -76,7 +76,7 @@ func TestCalls_PrintsListExplanationAndLegacyUse(t *testing.T) {
 		"no call with this id":   {tenant: s.Neighbour.Slug, explain: r.ID},
 		"there is no MCP server": {server: "nothing"},
 		"--since":                {since: "yesterday"},
-		"there is no workspace":  {tenant: "nobody"},
+		"there is no tenant":     {tenant: "nobody"},
 		"--decision":             {decision: "maybe"},
 	} {
 		if out, err := run(o); err == nil || !strings.Contains(err.Error(), name) || out != "" {

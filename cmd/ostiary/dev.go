@@ -67,7 +67,8 @@ func dev(ctx context.Context, o devOptions) error {
 		return err
 	}
 	defer listeners.close()
-	cfg, err := devConfig(o, home, listeners)
+	environ := devEnviron(o, home, listeners)
+	cfg, err := config.Load(environ)
 	if err != nil {
 		return err
 	}
@@ -93,6 +94,11 @@ func dev(ctx context.Context, o devOptions) error {
 	if err != nil {
 		return err
 	}
+	forget, err := home.announce(environ, cfg)
+	if err != nil {
+		return err
+	}
+	defer forget()
 	run := devRun{app: a, listeners: listeners, demo: demo, server: server, json: o.json, log: log}
 	return run.serve(ctx)
 }
@@ -186,13 +192,13 @@ func portOf(ln net.Listener) int {
 // mcpURL is the public URL of the demo MCP server, its resource identifier.
 func (l *devListeners) mcpURL() string { return fmt.Sprintf("http://localhost:%d/mcp", portOf(l.mcp)) }
 
-// devConfig fills in what an operator would set. Variables that are set are honoured.
-func devConfig(o devOptions, home *dataDir, l *devListeners) (config.Config, error) {
+// devEnviron fills in what an operator would set. Variables that are set are honoured.
+func devEnviron(o devOptions, home *dataDir, l *devListeners) []string {
 	environ := append(os.Environ(), "OSTIARY_URL="+devURL(o, l))
 	if os.Getenv("OSTIARY_MASTER_KEY") == "" && os.Getenv("OSTIARY_MASTER_KEY_FILE") == "" {
 		environ = append(environ, "OSTIARY_MASTER_KEY="+home.secrets.MasterKey)
 	}
-	return config.Load(environ)
+	return environ
 }
 
 func devURL(o devOptions, l *devListeners) string {

@@ -10,8 +10,6 @@ import (
 
 	"github.com/ostiary/ostiary/app"
 	"github.com/ostiary/ostiary/app/catalogue"
-	"github.com/ostiary/ostiary/app/clock"
-	"github.com/ostiary/ostiary/app/config"
 	"github.com/ostiary/ostiary/tenants"
 	"github.com/ostiary/ostiary/tenants/calllog"
 )
@@ -39,24 +37,17 @@ its annotations. What somebody decided before is left as it is. Nothing is publi
 			if err != nil {
 				return err
 			}
-			cfg, err := loadConfig(config.Config.RequireServe)
-			if err != nil {
-				return err
-			}
-			a, err := app.New(cmd.Context(), app.Deps{Config: cfg, Logger: newLogger(cfg.LogLevel, true), Now: clock.System})
-			if err != nil {
-				return err
-			}
-			defer a.Close()
 			if source.file == "-" && !o.yes && !o.dryRun {
 				return errors.New("with --file - nobody can be asked: say --yes or --dry-run")
 			}
 			ask := confirm(cmd.InOrStdin(), cmd.OutOrStdout(), o.yes, o.dryRun)
-			return importTools(operator(cmd.Context()), a, o, offered, prompt{cmd.OutOrStdout(), ask})
+			return withApp(cmd, func(ctx context.Context, a *app.App) error {
+				return importTools(ctx, a, o, offered, prompt{cmd.OutOrStdout(), ask})
+			})
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.tenant, "tenant", "", "slug of the workspace")
+	f.StringVar(&o.tenant, "tenant", "", "slug of the tenant")
 	f.StringVar(&o.environment, "environment", "", "slug of the environment; may be left out when there is one")
 	f.StringVar(&o.server, "server", "", "id of the MCP server (res_…), from the dashboard")
 	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask")

@@ -11,8 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ostiary/ostiary/app"
-	"github.com/ostiary/ostiary/app/clock"
-	"github.com/ostiary/ostiary/app/config"
 	"github.com/ostiary/ostiary/oauth/keys"
 )
 
@@ -22,29 +20,12 @@ func keysCommand() *cobra.Command {
 		Short: "List and rotate signing keys, and move what is sealed to a new master key",
 		Args:  cobra.NoArgs,
 	}
-	cmd.AddCommand(keysListCommand(), keysRotateCommand(), keysResealCommand())
+	cmd.AddCommand(onInstallation(keysListCommand()), onInstallation(keysRotateCommand()), onInstallation(keysResealCommand()))
 	return cmd
 }
 
-// withApp runs fn on the installation that the environment names.
-func withApp(ctx context.Context, fn func(ctx context.Context, a *app.App) error) error {
-	cfg, err := loadConfig(config.Config.RequireServe)
-	if err != nil {
-		return err
-	}
-	a, err := app.New(ctx, app.Deps{Config: cfg, Logger: newLogger(cfg.LogLevel, true), Now: clock.System})
-	if err != nil {
-		return err
-	}
-	defer a.Close()
-	if err := a.CheckDatabase(ctx); err != nil {
-		return err
-	}
-	return fn(operator(ctx), a)
-}
-
 func selectionFlags(cmd *cobra.Command, s *app.KeySelection) {
-	cmd.Flags().StringVar(&s.Tenant, "tenant", "", "slug of one workspace")
+	cmd.Flags().StringVar(&s.Tenant, "tenant", "", "slug of one tenant")
 	cmd.Flags().StringVar(&s.Environment, "environment", "", "slug of one environment")
 }
 
@@ -55,7 +36,7 @@ func keysListCommand() *cobra.Command {
 		Short: "Show every signing key and where it is in its life",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withApp(cmd.Context(), func(ctx context.Context, a *app.App) error {
+			return withApp(cmd, func(ctx context.Context, a *app.App) error {
 				list, err := a.ListKeys(ctx, s)
 				if err != nil {
 					return err
@@ -70,7 +51,7 @@ func keysListCommand() *cobra.Command {
 
 func printKeys(out io.Writer, list []app.EnvironmentKeys) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, err := fmt.Fprintln(table, "WORKSPACE\tENVIRONMENT\tKEY\tALG\tSTATE\tPUBLISHED\tNEXT")
+	_, err := fmt.Fprintln(table, "TENANT\tENVIRONMENT\tKEY\tALG\tSTATE\tPUBLISHED\tNEXT")
 	for _, env := range list {
 		for _, k := range env.Keys {
 			if err == nil {
@@ -119,7 +100,7 @@ again (the gate: within five minutes). Hosts refresh and go on.`,
 			if r.Revoke && !r.Now {
 				return errors.New("--revoke needs --now")
 			}
-			return withApp(cmd.Context(), func(ctx context.Context, a *app.App) error {
+			return withApp(cmd, func(ctx context.Context, a *app.App) error {
 				return rotateKeys(ctx, cmd, a, r, yes)
 			})
 		},
@@ -181,7 +162,7 @@ To change the master key while the service runs:
 A master key that leaked has shown every value it sealed: rotate signing keys, too (ostiary keys rotate --now --revoke).`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withApp(cmd.Context(), func(ctx context.Context, a *app.App) error {
+			return withApp(cmd, func(ctx context.Context, a *app.App) error {
 				n, err := a.Reseal(ctx)
 				if err != nil {
 					return err

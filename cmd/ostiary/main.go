@@ -34,12 +34,11 @@ func root() *cobra.Command {
 		Short:         "The authorization platform for MCP servers",
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
 	}
 	cmd.AddCommand(
-		devCommand(), serveCommand(), migrateCommand(), applyCommand(), keysCommand(), attemptsCommand(), callsCommand(),
-		importCommand(), checkCommand(), gateCommand(), healthcheckCommand(),
-		stopCommand(), stopsCommand(), liftCommand(),
+		devCommand(), serveCommand(), migrateCommand(), checkCommand(), gateCommand(), healthcheckCommand(), keysCommand(),
+		onInstallation(applyCommand()), onInstallation(importCommand()), onInstallation(attemptsCommand()),
+		onInstallation(callsCommand()), onInstallation(stopCommand()), onInstallation(stopsCommand()), onInstallation(liftCommand()),
 	)
 	return cmd
 }

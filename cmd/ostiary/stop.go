@@ -28,7 +28,7 @@ type stopOptions struct {
 }
 
 func environmentFlags(cmd *cobra.Command, o *stopOptions) {
-	cmd.Flags().StringVar(&o.tenant, "tenant", "", "slug of the workspace")
+	cmd.Flags().StringVar(&o.tenant, "tenant", "", "slug of the tenant")
 	cmd.Flags().StringVar(&o.environment, "environment", "", "slug of the environment; may be left out when there is one")
 	if err := cmd.MarkFlagRequired("tenant"); err != nil {
 		panic(err) // the flag is declared above
@@ -49,7 +49,7 @@ func stopCommand() *cobra.Command {
   ostiary stop server --server res_… --tenant acme`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withApp(cmd.Context(), func(ctx context.Context, a *app.App) error {
+			return withApp(cmd, func(ctx context.Context, a *app.App) error {
 				n := tenants.NewStop{Kind: policy.StopKind(args[0]), Value: strings.Join(args[1:], ""), Reason: o.reason}
 				return createStop(ctx, a, o, n, cmd.InOrStdin(), cmd.OutOrStdout())
 			})
@@ -69,7 +69,7 @@ func stopsCommand() *cobra.Command {
 		Short: "List what is stopped, and what was",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withApp(cmd.Context(), func(ctx context.Context, a *app.App) error {
+			return withApp(cmd, func(ctx context.Context, a *app.App) error {
 				return listStops(ctx, a, o, cmd.OutOrStdout())
 			})
 		},
@@ -85,7 +85,7 @@ func liftCommand() *cobra.Command {
 		Short: "Let what is stopped work again",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withApp(cmd.Context(), func(ctx context.Context, a *app.App) error {
+			return withApp(cmd, func(ctx context.Context, a *app.App) error {
 				return liftStop(ctx, a, o, args[0], cmd.OutOrStdout())
 			})
 		},
@@ -157,7 +157,7 @@ func impactText(i tenants.Impact) string {
 	if i.Stop.Server != "" {
 		fmt.Fprintf(&b, " of %s", i.Stop.Server)
 	}
-	fmt.Fprintf(&b, "\n  %d live connections\n  %d people\n  %d calls in the last 24 hours\n  tools: %s\n",
+	fmt.Fprintf(&b, "\n  live connections: %d\n  people: %d\n  calls in the last 24 hours: %d\n  tools: %s\n",
 		i.Grants, i.Users, i.Calls, orDash(calllog.Shown(strings.Join(i.Tools, ", "))))
 	if i.Live != nil {
 		fmt.Fprintf(&b, "It is stopped already, as %s since %s.\n", i.Live.ID, i.Live.CreatedAt.UTC().Format(time.DateTime))

@@ -30,7 +30,7 @@ func TestStop_ShowsTheBlastRadiusAndAsks(t *testing.T) {
 	}
 	user := tenants.NewStop{Kind: policy.StopUser, Value: s.Acme.UserEmail, Reason: "Lost laptop."}
 	out, err := run(acme, user, "n\n")
-	if err != nil || !strings.Contains(out, "1 live connections") || !strings.Contains(out, "1 people") || !strings.Contains(out, s.Acme.UserID) {
+	if err != nil || !strings.Contains(out, "live connections: 1") || !strings.Contains(out, "people: 1") || !strings.Contains(out, s.Acme.UserID) {
 		t.Fatalf("%q %v", out, err)
 	}
 	if got := list(); !strings.Contains(got, "Nothing is stopped") {

@@ -28,7 +28,7 @@ func stopsView() pages.StopsView {
 				Kind: "Tool", Name: "route_signal", Detail: "Acme Data", Mono: true, Reason: "Sends signals twice.",
 				Since: "22 Nov 2026, 21:40 UTC", By: "Demo Owner", Lift: lift,
 			},
-			{Kind: "Host", Name: "ChatGPT", Detail: "chatgpt", Since: "22 Nov 2026, 20:12 UTC", By: "command line", Lift: lift},
+			{Kind: "Host", Name: "ChatGPT", Detail: "chatgpt", Since: "22 Nov 2026, 20:12 UTC", By: "the command line", Lift: lift},
 			{
 				Kind: "User", Name: "user@acmedata.example", Detail: "usr_7Q4M2KX9AB7Q4M2KX9AB7Q4M2K", Reason: "Lost laptop.",
 				Since: "22 Nov 2026, 19:03 UTC", By: "Demo Owner", Lift: lift,
@@ -70,7 +70,7 @@ func stopConfirm() pages.StopConfirmView {
 		Lead: "It takes effect within 5 seconds, at every MCP server and in every host. The next call is refused and says why. " +
 			"Sign-ins and connections stay, and you can lift it at any time.",
 		Numbers: []ui.Fact{
-			{Label: "Live connections", Value: "74"}, {Label: "People", Value: "61"}, {Label: "Calls in the last 24 hours", Value: "1310"},
+			{Label: "Live connections", Value: "74"}, {Label: "People", Value: "61"}, {Label: "Calls in the last 24 hours", Value: "1,310"},
 			{Label: "Tools", Value: "route_signal"}, {Label: "Why", Value: "Sends signals twice."},
 		},
 		Action: posted, Hidden: []ui.Hidden{{Name: "kind", Value: "tool"}}, Stop: "Stop it for 61 people",
