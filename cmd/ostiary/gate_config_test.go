@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,6 +25,36 @@ func write(t *testing.T, dir, name, content string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// What the documentation shows is what the gate reads.
+func TestGateConfig_DocumentedFilesAreRead(t *testing.T) {
+	t.Parallel()
+	shown := regexp.MustCompile("(?s)```yaml\n(.*?)```")
+	for _, doc := range []string{"gate.md", "migrate.md"} {
+		text, err := os.ReadFile(filepath.Join("..", "..", "docs", doc))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files := 0
+		for _, block := range shown.FindAllStringSubmatch(string(text), -1) {
+			if !strings.Contains(block[1], "upstream:") {
+				continue
+			}
+			files++
+			f, err := readGateFile(write(t, t.TempDir(), "gate.yaml", block[1]))
+			if err != nil {
+				t.Errorf("%s: %v", doc, err)
+				continue
+			}
+			if keys := f.Legacy.Keys; len(keys) != 1 || !slices.Equal(keys[0].Scopes, []string{"data:read"}) {
+				t.Errorf("%s: %+v", doc, keys)
+			}
+		}
+		if files != 1 {
+			t.Errorf("%s shows %d configuration files", doc, files)
+		}
+	}
 }
 
 func TestGateConfig_EverythingInAFile(t *testing.T) {
