@@ -198,7 +198,7 @@ func (x *Explanation) explainStopped(e evidence) {
 		if s.LiftedAt == nil {
 			x.Fix = "An owner or admin can lift the stop."
 		} else {
-			x.Fix = "Nothing: the stop has been lifted."
+			x.Fix = "Nothing to do: the stop has been lifted."
 		}
 	}
 	if len(e.stops) == 0 {
@@ -255,7 +255,12 @@ func (x *Explanation) missed(e evidence) {
 		late(end.at, end.sentence())
 	}
 	for _, s := range e.stops {
-		late(s.CreatedAt, s.sentence(c))
+		switch lifted := s.LiftedAt; {
+		case lifted == nil || lifted.After(decided.Add(tolerance)):
+			late(s.CreatedAt, s.sentence(c))
+		case lifted.After(decided): // or just before: clocks are not that exact
+			x.Facts = append(x.Facts, s.sentence(c))
+		}
 	}
 }
 

@@ -157,7 +157,7 @@ func TestExplain_FindsTheStop(t *testing.T) {
 		id := f.stop(t, f.Acme, kind, server, value)
 		f.Clock.Advance(time.Minute)
 		x := f.explain(t, f.call(f.Acme, reason(false, policy.ReasonStopped)))
-		wants(t, string(kind), x, calllog.Confirmed, "A stop of", "by Demo admin", "leaked key", "can lift the stop")
+		wants(t, string(kind), x, calllog.Confirmed, "was stopped on", "by Demo admin", "leaked key", "can lift the stop")
 		if x.StopID != id {
 			t.Errorf("%s: stop %s, want %s", kind, x.StopID, id)
 		}
@@ -166,6 +166,27 @@ func TestExplain_FindsTheStop(t *testing.T) {
 		x = f.explain(t, f.call(f.Acme, reason(false, policy.ReasonStopped)))
 		wants(t, "after it was lifted", x, calllog.Contradicted, "No stop was on")
 	}
+}
+
+// An allowed call beside a stop: what was lifted before it held nothing, and clocks are not exact to the second.
+func TestExplain_AllowedAfterAStopWasLifted(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	id := f.stop(t, f.Acme, policy.StopTool, f.Acme.ResourceID, "run_query")
+	f.Clock.Advance(time.Hour)
+	lift := func(at time.Time) {
+		f.exec(t, f.Acme, `update stops set lifted_at = $1, lifted_by = 'operator' where id = $2`, at, id)
+	}
+	lift(f.Clock.Now().Add(-time.Second))
+	x := f.explain(t, f.call(f.Acme))
+	wants(t, "lifted before", x, calllog.Confirmed, "Allowed, because")
+	if slices.ContainsFunc(x.Facts, func(fact string) bool { return strings.Contains(fact, "stopped") }) {
+		t.Errorf("a stop that was over is brought up: %q", x.Facts)
+	}
+	lift(f.Clock.Now().Add(5 * time.Second))
+	wants(t, "lifted a moment later", f.explain(t, f.call(f.Acme)), calllog.Confirmed, "was stopped on", "that was lifted on")
+	lift(f.Clock.Now().Add(time.Hour))
+	wants(t, "lifted long after", f.explain(t, f.call(f.Acme)), calllog.Contradicted, "had heard from the issuer since")
 }
 
 // What does not come out as it was reported is said: an old gate, or a record that somebody made up.

@@ -96,14 +96,13 @@ func (x *Explanation) whoGrants(e evidence, missing []string) string {
 		return "Who runs the gate can give the key this permission. Better, the caller moves to OAuth, where the user can allow it."
 	}
 	if e.grant != nil && !e.grant.revoked && containsAll(e.grant.scopes, missing) {
-		return "Nothing: the user has allowed it since. The app's next token carries it."
+		return "Nothing to do: the user has allowed it since. The app's next token carries it."
 	}
 	who := x.Call.UserName
 	if who == "" {
 		who = "The user"
 	}
-	return who + " can allow it: the app is told what is missing and can ask for it, and what was allowed can be changed " +
-		"under Connected apps."
+	return who + " can allow it: the app is told what is missing and can ask for it, or connect again."
 }
 
 func silenceWords(doc *policy.Document, required []string, silence int) string {
@@ -151,12 +150,12 @@ func (s stop) sentence(c Call) string {
 		name = orElse(c.ResourceName, s.Value)
 	case policy.StopTool, policy.StopHost:
 	}
-	text := "A stop of " + stopWords[s.Kind] + " " + name + " was on since " + day(s.CreatedAt) + by(s.CreatedBy)
+	text := upper(stopWords[s.Kind]) + " " + name + " was stopped " + day(s.CreatedAt) + by(s.CreatedBy)
 	if s.Reason != "" {
 		text += " (" + s.Reason + ")"
 	}
 	if s.LiftedAt != nil {
-		text += "; it was lifted " + day(*s.LiftedAt) + by(s.LiftedBy)
+		text += "; that was lifted " + day(*s.LiftedAt) + by(s.LiftedBy)
 	}
 	return text + "."
 }
