@@ -44,7 +44,7 @@ func stopAction(v *visit, x calllog.Explanation) ui.Action {
 	switch {
 	case x.StopID != "":
 		return ui.Action{Label: "See the stop", URL: stopsURL(v.env), Icon: ui.IconStop}
-	case !tenants.CanEdit(v.member.Role):
+	case !tenants.CanEdit(v.member.Role), c.Reason == policy.ReasonUnknownTool: // what nobody has cannot be stopped
 		return ui.Action{}
 	}
 	query := url.Values{fieldKind: {string(policy.StopServer)}, fieldServer: {c.ResourceID}}
@@ -94,7 +94,12 @@ func (d *Dashboard) callFacts(env *tenants.Environment, c calllog.Call) []ui.Fac
 		}
 	}
 	facts = append(facts, ui.Fact{Label: "MCP server", Value: c.ResourceName, URL: serverURL(env, c.ResourceID)})
-	add(kindWords(c.Kind), calllog.Shown(c.Tool))
+	mono := func(label, value string) {
+		if value != "" {
+			facts = append(facts, ui.Fact{Label: label, Value: value, Mono: true})
+		}
+	}
+	mono(kindWords(c.Kind), calllog.Shown(c.Tool))
 	add("User", callUser(c))
 	add("E-mail", c.UserEmail)
 	add("Organization", orFirst(c.OrganizationName, calllog.Shown(c.Organization)))
@@ -106,8 +111,8 @@ func (d *Dashboard) callFacts(env *tenants.Environment, c calllog.Call) []ui.Fac
 		facts = append(facts, ui.Fact{Label: "Grant", Value: calllog.Shown(c.Grant), Copy: true})
 	}
 	add("Known by", proofWords(c.Proof))
-	add("Permissions", calllog.Shown(strings.Join(c.Scopes, ", ")))
-	add("Missing", calllog.Shown(strings.Join(c.Missing, ", ")))
+	mono("Permissions", calllog.Shown(strings.Join(c.Scopes, ", ")))
+	mono("Missing", calllog.Shown(strings.Join(c.Missing, ", ")))
 	add("Answer", statusWords(c.Status))
 	add("Took", took(c.LatencyUS))
 	add("Revision", strconv.Itoa(c.Revision))

@@ -11,6 +11,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/ostiary/ostiary/app/policy"
+	"github.com/ostiary/ostiary/oauth/clients"
 	"github.com/ostiary/ostiary/templates/pages"
 	"github.com/ostiary/ostiary/templates/ui"
 	"github.com/ostiary/ostiary/tenants"
@@ -140,7 +141,8 @@ func (d *Dashboard) callFilters(ctx context.Context, env *tenants.Environment, q
 func (d *Dashboard) hostSelect(chosen string) pages.CallSelect {
 	s := pages.CallSelect{Name: "host", Label: "Host", Options: []ui.Option{{Label: "Any"}}}
 	known := chosen == ""
-	for _, h := range d.hosts {
+	byName := func(a, b clients.Host) int { return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)) }
+	for _, h := range slices.SortedFunc(slices.Values(d.hosts), byName) {
 		s.Options = append(s.Options, ui.Option{Value: h.ID, Label: h.Name, Selected: chosen == h.ID})
 		known = known || chosen == h.ID
 	}

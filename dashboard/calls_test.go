@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/PuerkitoBio/goquery"
 
 	"github.com/ostiary/ostiary/app/calls"
 	"github.com/ostiary/ostiary/app/policy"
@@ -75,6 +78,10 @@ func TestCalls_EmptyListFiltersAndPages(t *testing.T) {
 	} {
 		b.get(callList + "?" + query).want(http.StatusOK).wantText(says)
 	}
+	hosts := p.Find(`select[name="host"] option`).Map(func(_ int, o *goquery.Selection) string { return strings.ToLower(o.Text()) })
+	if known := hosts[1 : len(hosts)-1]; len(known) < 10 || !slices.IsSorted(known) { // between "Any" and "Not verified"
+		t.Errorf("the hosts are not in order: %q", known)
+	}
 	p = b.get(callList + "?decision=denied&host=my.example&user=a").want(http.StatusOK)
 	if p.Find(`select[name="decision"] option[selected]`).AttrOr("value", "") != "denied" ||
 		p.Find(`select[name="host"] option[selected]`).AttrOr("value", "") != "my.example" ||
@@ -90,7 +97,7 @@ func TestCalls_SaysThatCallsAreMissing(t *testing.T) {
 	if _, err := calllog.New(s.Deps).Keep(s.Acme.Context(), s.Acme.ResourceID, calls.Batch{Dropped: 1200}); err != nil {
 		t.Fatal(err)
 	}
-	s.signedIn(t, s.Acme, tenants.RoleViewer).get(callList).want(http.StatusOK).wantText("1200 calls of the last week were lost")
+	s.signedIn(t, s.Acme, tenants.RoleViewer).get(callList).want(http.StatusOK).wantText("1,200 calls of the last week were lost")
 	p := s.signedIn(t, s.Neighbour, tenants.RoleViewer).get("/environments/neighbour-dev/activity/calls").want(http.StatusOK)
 	if strings.Contains(p.text, "lost") {
 		t.Error("the neighbour hears of Acme's losses")
@@ -117,6 +124,10 @@ func TestCall_SaysWhyAndShowsAuditedArgumentsOnly(t *testing.T) {
 	}
 	stop := s.signedIn(t, s.Acme, tenants.RoleEditor).get(callList + "/" + r.ID).Find(`main a[href*="/stops/new"]`)
 	s.signedIn(t, s.Acme, tenants.RoleEditor).get(stop.AttrOr("href", "")).want(http.StatusOK).wantText("Stop")
+	unknown := s.call(t, s.Acme, func(r *calls.Record) { r.Tool, r.Reason, r.Missing = "nonsense", policy.ReasonUnknownTool, nil })
+	if s.signedIn(t, s.Acme, tenants.RoleEditor).get(callList + "/" + unknown.ID).has(`a[href*="/stops/new"]`) {
+		t.Error("a tool that nobody has is offered to be stopped")
+	}
 	more := p.Find(`main a[href*="?user="]`).AttrOr("href", "")
 	b.get(more).want(http.StatusOK).wantText("route_signal")
 	b.get(callList+"/"+forged.ID).want(http.StatusOK).wantText("The record does not fit.", "“insufficient_scope”", "What does not fit")

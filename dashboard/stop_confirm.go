@@ -2,7 +2,6 @@ package dashboard
 
 import (
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -40,8 +39,8 @@ func (d *Dashboard) showStopConfirm(c echo.Context) error {
 		Title: title, Lead: "It takes effect within 5 seconds, at every MCP server and in every host. The next call is refused and says " +
 			"why. Sign-ins and connections stay, and you can lift it at any time.",
 		Numbers: []ui.Fact{
-			{Label: "Live connections", Value: strconv.Itoa(impact.Grants)}, {Label: "People", Value: strconv.Itoa(impact.Users)},
-			{Label: "Calls in the last 24 hours", Value: strconv.Itoa(impact.Calls)},
+			{Label: "Live connections", Value: number(impact.Grants)}, {Label: "People", Value: number(impact.Users)},
+			{Label: "Calls in the last 24 hours", Value: number(impact.Calls)},
 			{Label: "Tools", Value: toolsText(impact)},
 		},
 		Action: base, Cancel: ui.Link{Label: "Keep it on", URL: base},
@@ -78,7 +77,7 @@ func people(n int) string {
 	if n == 1 {
 		return "1 person"
 	}
-	return strconv.Itoa(n) + " people"
+	return number(n) + " people"
 }
 
 func toolsText(i tenants.Impact) string {

@@ -66,17 +66,16 @@ func callView() pages.CallView {
 			"Revision 7 was in force, published on 20 Nov 2026 at 09:12:44 UTC by Demo Owner.",
 		},
 		Denied: true,
-		Fix: "Sample User can allow it: the app is told what is missing and can ask for it, and what was allowed can be changed under " +
-			"Connected apps.",
+		Fix:    "Sample User can allow it: the app is told what is missing and can ask for it, or connect again.",
 		Standing: &ui.Notice{Tone: ui.ToneSuccess, What: "The record fits.", Then: "Decided again from what it says, it comes out the same."},
 		Facts: []ui.Fact{
 			{Label: "Call", Value: "call_7Q4M2KX9AB7Q4M2KX9AB7Q4M2K", Copy: true}, {Label: "When", Value: "22 Nov 2026, 21:42:02.117 UTC"},
-			{Label: "MCP server", Value: "Acme Data", URL: Prefix + "server"}, {Label: "Tool", Value: "route_signal"},
+			{Label: "MCP server", Value: "Acme Data", URL: Prefix + "server"}, {Label: "Tool", Value: "route_signal", Mono: true},
 			{Label: "User", Value: "Sample User"}, {Label: "E-mail", Value: "user@acmedata.example"},
 			{Label: "Organization", Value: "Northwind Logistics"}, {Label: "Host", Value: "Claude Code"},
 			{Label: "Client id", Value: "https://claude.ai/oauth/client.json", Copy: true},
 			{Label: "Grant", Value: "grt_7Q4M2KX9AB7Q4M2KX9AB7Q4M2K", Copy: true}, {Label: "Known by", Value: "Access token"},
-			{Label: "Permissions", Value: "data:read"}, {Label: "Missing", Value: "signals:write"}, {Label: "Answer", Value: "HTTP 403"},
+			{Label: "Permissions", Value: "data:read", Mono: true}, {Label: "Missing", Value: "signals:write", Mono: true}, {Label: "Answer", Value: "HTTP 403"},
 			{Label: "Took", Value: "0.2 ms"}, {Label: "Revision", Value: "7"}, {Label: "Issuer heard", Value: "3 seconds before"},
 		},
 		More: []ui.Link{
@@ -104,7 +103,7 @@ func callStories() []Story {
 	}
 	gaps := callsView()
 	gaps.Lost = &ui.Notice{
-		Tone: ui.ToneWarn, What: "This list has gaps: 1200 calls of the last week were lost before they could be reported.",
+		Tone: ui.ToneWarn, What: "This list has gaps: 1,200 calls of the last week were lost before they could be reported.",
 		Then: "Gates drop the oldest when the issuer is out of reach for long.",
 	}
 	gaps.Rows[0].Tool, gaps.Rows[0].Server, gaps.Rows[0].User, gaps.Rows[0].Organization = longWord, longName, longName, longName
