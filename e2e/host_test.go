@@ -84,6 +84,13 @@ func (h *host) expectCode(t *testing.T) string {
 // redeem exchanges the code that arrived and returns the scopes granted.
 func (h *host) redeem(t *testing.T) []string {
 	t.Helper()
+	_, scopes := h.token(t)
+	return scopes
+}
+
+// token exchanges the code that arrived for an access token and its scopes.
+func (h *host) token(t *testing.T) (access string, scopes []string) {
+	t.Helper()
 	response, err := http.PostForm(discover(t).TokenEndpoint, url.Values{
 		"grant_type": {"authorization_code"}, "code": {h.expectCode(t)}, "client_id": {h.clientID},
 		"redirect_uri": {h.callback}, "resource": {shared.server.MCPURL}, "code_verifier": {codeVerifier},
@@ -93,10 +100,11 @@ func (h *host) redeem(t *testing.T) []string {
 	}
 	defer response.Body.Close()
 	var token struct {
-		Scope string `json:"scope"`
+		Access string `json:"access_token"`
+		Scope  string `json:"scope"`
 	}
 	if err := json.NewDecoder(response.Body).Decode(&token); err != nil || response.StatusCode != http.StatusOK {
 		t.Fatalf("token: %s (%v)", response.Status, err)
 	}
-	return strings.Fields(token.Scope)
+	return token.Access, strings.Fields(token.Scope)
 }

@@ -120,6 +120,27 @@ func TestPages_DashboardIsAccessible(t *testing.T) {
 	tb.expectNoProblems()
 }
 
+// The states of the newer screens that a walk through a living dashboard does not meet: long names, gaps, doubts, refusals.
+func TestPages_StoriesAreAccessible(t *testing.T) {
+	t.Parallel()
+	tb := newTab(t)
+	tb.open(shared.server.DashboardURL + "/storybook/")
+	stories := slices.DeleteFunc(eval[[]string](tb, links), func(path string) bool {
+		return !strings.HasPrefix(path, "/storybook/call") && !strings.HasPrefix(path, "/storybook/stop")
+	})
+	slices.Sort(stories)
+	stories = slices.Compact(stories)
+	if len(stories) < 10 {
+		t.Fatalf("the storybook shows only %q", stories)
+	}
+	for _, path := range stories {
+		tb.open(origin(shared.server.DashboardURL) + path)
+		tb.check(strings.ReplaceAll(strings.Trim(path, "/"), "/", "-"))
+		tb.walk()
+	}
+	tb.expectOwnRequestsOnly()
+}
+
 func TestConsent_WorksWithoutScript(t *testing.T) {
 	t.Parallel()
 	host := newHost(t)
