@@ -65,8 +65,8 @@ func callView() pages.CallView {
 			"The tool route_signal needs “Route signals” (signals:write); the token carried “Query your data” (data:read).",
 			"Revision 7 was in force, published on 20 Nov 2026 at 09:12:44 UTC by Demo Owner.",
 		},
-		Denied: true,
-		Fix:    "Sample User can allow it: the app is told what is missing and can ask for it, or connect again.",
+		Denied:   true,
+		Fix:      "Sample User can allow it: the app is told what is missing and can ask for it, or connect again.",
 		Standing: &ui.Notice{Tone: ui.ToneSuccess, What: "The record fits.", Then: "Decided again from what it says, it comes out the same."},
 		Facts: []ui.Fact{
 			{Label: "Call", Value: "call_7Q4M2KX9AB7Q4M2KX9AB7Q4M2K", Copy: true}, {Label: "When", Value: "22 Nov 2026, 21:42:02.117 UTC"},
