@@ -44,6 +44,9 @@ func (d *Dashboard) showStops(c echo.Context) error {
 		row.Ended = moment(*s.LiftedAt) + ", " + s.LiftedBy
 		view.Lifted = append(view.Lifted, row)
 	}
+	if len(lifted) == tenants.ListedHistory {
+		view.Older = "The latest " + number(len(lifted))
+	}
 	return web.Render(c, http.StatusOK, pages.Stops(view))
 }
 
@@ -52,15 +55,18 @@ func (d *Dashboard) stopRow(s tenants.Stop) pages.StopRow {
 		Kind: kindWord(s.Kind), Name: s.Name, Reason: s.Reason, Since: moment(s.CreatedAt), By: s.CreatedBy,
 		Mono: s.Kind == policy.StopTool || s.Kind == policy.StopHost,
 	}
-	switch {
-	case s.Kind == policy.StopTool:
+	switch s.Kind {
+	case policy.StopTool:
 		row.Detail = s.Server
-	case s.Kind == policy.StopHost:
+	case policy.StopHost:
 		if row.Name = d.stoppedHost(s.Value); row.Name != s.Value {
 			row.Detail, row.Mono = s.Value, false
 		}
-	case s.Name != s.Value:
-		row.Detail = s.Value
+	case policy.StopUser, policy.StopOrganization:
+		if s.Name != s.Value {
+			row.ID = s.Value
+		}
+	case policy.StopServer:
 	}
 	return row
 }

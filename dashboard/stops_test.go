@@ -1,10 +1,12 @@
 package dashboard_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ostiary/ostiary/app/policy"
 	"github.com/ostiary/ostiary/tenants"
@@ -37,11 +39,39 @@ func TestStops_FromTheFormToTheLift(t *testing.T) {
 	p = b.get(confirm).want(http.StatusOK).wantText("Stop "+s.Acme.UserEmail+"?", "Live connections0", "Lost laptop.", "Stop user", "Keep it on")
 	b.post(stopsPath, p.form(stopsPath)).want(http.StatusSeeOther)
 	p = b.get(stopsPath).want(http.StatusOK).wantText("Stopped. MCP servers hear it within seconds.", s.Acme.UserEmail, "Lost laptop.", "Demo editor")
+	if !p.has(`button[data-copy="` + s.Acme.UserID + `"]`) {
+		t.Error("the user's id cannot be copied")
+	}
 	b.get(confirm).want(http.StatusOK).wantText("It is stopped already")
 	action := p.Find(`form[action$="/lift"]`).AttrOr("action", "")
 	b.post(action, url.Values{}).want(http.StatusSeeOther)
 	b.get(stopsPath).want(http.StatusOK).wantText("Nothing is stopped", "Lifted", s.Acme.UserEmail)
 	b.post(action, url.Values{}).want(http.StatusNotFound)
+}
+
+// The list of what was lifted ends somewhere, and says so.
+func TestStops_OlderOnesAreNotListed(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	b := s.signedIn(t, s.Acme, tenants.RoleEditor)
+	for n := range tenants.ListedHistory + 1 {
+		stop, err := s.Stops.Create(s.Acme.Operator(), tenants.NewStop{Kind: policy.StopHost, Value: fmt.Sprintf("host-%03d.example", n)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == tenants.ListedHistory-1 {
+			if strings.Contains(b.get(stopsPath).want(http.StatusOK).text, "The latest") {
+				t.Error("a list that is whole says that it is not")
+			}
+		}
+		s.Clock.Advance(time.Second)
+		if _, err := s.Stops.Lift(s.Acme.Operator(), stop.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if p := b.get(stopsPath).want(http.StatusOK).wantText("The latest 100", "host-100.example"); strings.Contains(p.text, "host-000.example") {
+		t.Error("more is listed than that")
+	}
 }
 
 func TestStops_EveryKindHasItsForm(t *testing.T) {

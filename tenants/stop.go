@@ -39,11 +39,13 @@ type NewStop struct {
 }
 
 const (
-	maxReason     = 200
-	maxStopValue  = 256
-	maxLiveStops  = 1000 // every feed carries them
-	listedHistory = 100
+	maxReason    = 200
+	maxStopValue = 256
+	maxLiveStops = 1000 // every feed carries them
 )
+
+// ListedHistory is how many of the latest lifted stops List returns.
+const ListedHistory = 100
 
 // StopKinds returns what can be stopped, from the smallest to the largest.
 func StopKinds() []policy.StopKind {

@@ -34,7 +34,7 @@ func (s *Stops) listStops(ctx context.Context, sc scope.Scope) (live, lifted []S
 			return err
 		}
 		return tx.Raw(selectStop+` and s.lifted_at is not null order by s.lifted_at desc, s.id limit ?`,
-			sc.TenantID, sc.EnvironmentID, listedHistory).Scan(&lifted).Error
+			sc.TenantID, sc.EnvironmentID, ListedHistory).Scan(&lifted).Error
 	})
 	return live, lifted, err
 }

@@ -13,13 +13,15 @@ type StopsView struct {
 	Live   []StopRow
 	Empty  ui.Empty // said when Live is empty
 	Lifted []StopRow
+	Older  string // said when not all that was lifted is listed
 }
 
 // StopRow is one stop in a list.
 type StopRow struct {
 	Kind   string // "Tool"
 	Name   string // "run_query", "ada@example.com"
-	Detail string // the server of a tool, the id of a user
+	Detail string // the server of a tool
+	ID     string // of a user or an organization, to copy
 	Mono   bool   // for what a machine reads
 	Reason string
 	Since  string

@@ -30,7 +30,7 @@ func stopsView() pages.StopsView {
 			},
 			{Kind: "Host", Name: "ChatGPT", Detail: "chatgpt", Since: "22 Nov 2026, 20:12 UTC", By: "the command line", Lift: lift},
 			{
-				Kind: "User", Name: "user@acmedata.example", Detail: "usr_7Q4M2KX9AB7Q4M2KX9AB7Q4M2K", Reason: "Lost laptop.",
+				Kind: "User", Name: "user@acmedata.example", ID: "usr_7Q4M2KX9AB7Q4M2KX9AB7Q4M2K", Reason: "Lost laptop.",
 				Since: "22 Nov 2026, 19:03 UTC", By: "Demo Owner", Lift: lift,
 			},
 		},
