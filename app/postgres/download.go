@@ -84,8 +84,9 @@ func fetch(ctx context.Context, opts Options, version embeddedpostgres.PostgresV
 	}
 	done := make(chan error, 1)
 	go func() { // the library knows no context
-		defer os.RemoveAll(work) //nolint:errcheck // leaves a file behind at worst
-		done <- fetchInto(work, opts, version, filepath.Join(cache, string(version)))
+		err := fetchInto(work, opts, version, filepath.Join(cache, string(version)))
+		_ = os.RemoveAll(work) // leaves a file behind at worst
+		done <- err
 	}()
 	select {
 	case err := <-done:

@@ -140,7 +140,11 @@ func lockFile(path string) (*os.File, error) {
 	return f, nil
 }
 
-func (h *home) close() { h.lock.Close() } //nolint:errcheck // only frees the lock
+// close frees the lock. Closing alone would not while a child that was just forked still has the file, until it execs.
+func (h *home) close() {
+	_ = syscall.Flock(int(h.lock.Fd()), syscall.LOCK_UN) // closing frees it as well, only later
+	_ = h.lock.Close()                                   // nothing was written
+}
 
 // readPasswords returns the passwords of an existing cluster.
 func (h *home) readPasswords() (rolePasswords, error) {

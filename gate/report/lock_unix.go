@@ -19,3 +19,9 @@ func lockFile(path string) (*os.File, error) {
 	}
 	return file, nil
 }
+
+// unlockFile frees the lock. Closing alone would not while a child that was just forked still has the file, until it execs.
+func unlockFile(file *os.File) {
+	_ = syscall.Flock(int(file.Fd()), syscall.LOCK_UN) //nolint:gosec // a small number; closing frees it as well, only later
+	_ = file.Close()                                   // nothing was written
+}

@@ -58,7 +58,7 @@ func openSpool(dir string, most int64) (*spool, spooled, error) {
 	s := &spool{path: filepath.Join(dir, spoolName), most: most, lock: lock}
 	left, err := readSpool(s.path)
 	if err != nil {
-		_ = lock.Close() // the first error is the one to tell
+		unlockFile(lock)
 		return nil, spooled{}, fmt.Errorf("spool: %w", err)
 	}
 	return s, left, nil
@@ -213,7 +213,7 @@ func (s *spool) closeFile() {
 
 func (s *spool) close() {
 	s.closeFile()
-	_ = s.lock.Close() // releases the lock
+	unlockFile(s.lock)
 }
 
 func syncDirectory(path string) error {
