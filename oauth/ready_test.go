@@ -2,6 +2,7 @@ package oauth_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/ostiary/ostiary/app/apptest/host"
@@ -12,6 +13,7 @@ func TestServeDocument_AnswersEveryMethodAndNobodyElsesPaths(t *testing.T) {
 	t.Parallel()
 	s := host.New(t)
 	mine := s.Acme.Issuer + "/resources/" + s.Acme.ResourceID + "/policy"
+	nobodys := strings.Replace(s.Acme.Issuer, s.Acme.Environment, s.Acme.Environment+"-not", 1)
 	for name, c := range map[string]struct {
 		method, target string
 		status         int
@@ -24,7 +26,7 @@ func TestServeDocument_AnswersEveryMethodAndNobodyElsesPaths(t *testing.T) {
 		"the neighbour's policy here": {http.MethodGet, s.Acme.Issuer + "/resources/" + s.Neighbour.ResourceID + "/policy", http.StatusNotFound},
 		"no policy's id":              {http.MethodGet, s.Acme.Issuer + "/resources//policy", http.StatusNotFound},
 		"below a policy's path":       {http.MethodGet, s.Acme.Issuer + "/resources/a/b/policy", http.StatusNotFound},
-		"keys of no issuer":           {http.MethodGet, s.Acme.Issuer + "-not/.well-known/jwks.json", http.StatusNotFound},
+		"keys of no issuer":           {http.MethodGet, nobodys + "/.well-known/jwks.json", http.StatusNotFound},
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), c.method, c.target, http.NoBody)
 		if err != nil {
