@@ -64,7 +64,7 @@ def link(admin: psycopg.Connection, external_ids: dict[str, str]) -> None:
 
 def _make_roles(admin: psycopg.Connection, password: str) -> None:
     for role in (OWNER, APP):
-        if not admin.execute("select from pg_roles where rolname = %s", [role]).fetchone():
+        if not admin.execute("select 1 from pg_roles where rolname = %s", [role]).fetchone():
             admin.execute(sql.SQL("create role {} nosuperuser nobypassrls").format(sql.Identifier(role)))
     admin.execute(sql.SQL("alter role {} login password {}").format(sql.Identifier(APP), sql.Literal(password)))
     admin.execute(sql.SQL("alter role {} set statement_timeout = '5s'").format(sql.Identifier(APP)))

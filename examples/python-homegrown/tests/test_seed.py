@@ -20,7 +20,9 @@ def test_the_command_makes_a_database_that_the_server_runs_on(
 
     def seed(*arguments: str) -> str:
         command = [sys.executable, "-m", "acme.seed", *arguments]
-        return subprocess.run(command, cwd=HOMEGROWN, env=env, check=True, capture_output=True, text=True).stdout
+        ran = subprocess.run(command, cwd=HOMEGROWN, env=env, capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
 
     keys = json.loads(seed())["api_keys"]
     assert seed("--link", "northwind=org_N") == ""

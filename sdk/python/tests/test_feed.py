@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -27,6 +28,10 @@ def started(guards: Guards, **settings: Any) -> Ostiary:
     guard.start()
     eventually(lambda: guard.ready)
     return guard
+
+
+def _heard(guard: Ostiary, user: str) -> bool:
+    return user in guard.feed.users
 
 
 def test_changes_arrive_by_the_stream_without_being_asked_for(guards: Guards, issuer: Issuer) -> None:
@@ -65,7 +70,7 @@ def test_where_all_places_for_listeners_are_taken_it_asks_without_waiting(
     guard = started(guards)
     for user in ("usr_1", "usr_2"):
         issuer.tell(ended={"users": [user]})
-        eventually(lambda user=user: user in guard.feed.users)
+        eventually(partial(_heard, guard, user))
 
 
 def test_a_stream_that_brings_nothing_is_given_up(
