@@ -20,6 +20,7 @@ def main() -> None:
     parser.add_argument("--port", default="0")
     parser.add_argument("--link", action="append", default=[], metavar="ORGANIZATION=EXTERNAL_ID")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, with the database
     cluster = Cluster()
     try:
         run(cluster, options)
@@ -40,7 +41,8 @@ def run(cluster: Cluster, options: argparse.Namespace) -> None:
     try:
         print(json.dumps({"url": program.url, "keys": seeded.keys}), flush=True)
         with contextlib.suppress(KeyboardInterrupt):
-            signal.sigwait({signal.SIGINT, signal.SIGTERM})
+            while True:
+                signal.pause()
     finally:
         program.stop()
 
