@@ -38,10 +38,7 @@ func (m *Module) createCalls(c echo.Context) error {
 		writeProblem(w, r, m.log, err)
 		return nil
 	}
-	w.Header().Set("Content-Type", jsonType)
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(http.StatusOK)
-	writeJSON(w, receipt)
+	answerJSON(w, http.StatusOK, receipt)
 	return nil
 }
 

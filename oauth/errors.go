@@ -140,6 +140,14 @@ func (p *problem) log(r *http.Request, log *slog.Logger) {
 	log.Log(r.Context(), level, "protocol request refused", attributes...)
 }
 
+// answerJSON answers with what nobody in between may keep.
+func answerJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", jsonType)
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	writeJSON(w, v)
+}
+
 func writeJSON(w http.ResponseWriter, v any) {
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)

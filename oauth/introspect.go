@@ -39,10 +39,7 @@ func (m *Module) introspect(c echo.Context) error {
 		writeProblem(w, r, m.log, err)
 		return nil
 	}
-	w.Header().Set("Content-Type", jsonType)
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(http.StatusOK)
-	writeJSON(w, answer)
+	answerJSON(w, http.StatusOK, answer)
 	return nil
 }
 

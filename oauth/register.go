@@ -71,10 +71,7 @@ func (m *Module) createClient(c echo.Context) error {
 	if secret != "" {
 		answer.ClientSecretExpiresAt = new(int64)
 	}
-	w.Header().Set("Content-Type", jsonType)
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(http.StatusCreated)
-	writeJSON(w, answer)
+	answerJSON(w, http.StatusCreated, answer)
 	return nil
 }
 

@@ -25,10 +25,7 @@ func (m *Module) showUserinfo(c echo.Context) error {
 	case refused != nil:
 		refused.write(w)
 	default:
-		w.Header().Set("Content-Type", jsonType)
-		w.Header().Set("Cache-Control", "no-store")
-		w.WriteHeader(http.StatusOK)
-		writeJSON(w, answer)
+		answerJSON(w, http.StatusOK, answer)
 	}
 	return nil
 }
