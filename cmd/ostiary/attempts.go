@@ -16,16 +16,15 @@ import (
 	"github.com/ostiary/ostiary/app"
 	"github.com/ostiary/ostiary/app/clock"
 	"github.com/ostiary/ostiary/app/errs"
-	"github.com/ostiary/ostiary/app/scope"
 	"github.com/ostiary/ostiary/oauth/attemptlog"
 )
 
 // attemptsOptions are the flags of attempts.
 type attemptsOptions struct {
-	tenant, environment string
-	caseID, client      string
-	limit               int
-	follow, json        bool
+	environmentFlags
+	caseID, client string
+	limit          int
+	follow, json   bool
 }
 
 func attemptsCommand() *cobra.Command {
@@ -40,24 +39,20 @@ func attemptsCommand() *cobra.Command {
 			})
 		},
 	}
+	o.environmentFlags.add(cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.tenant, "tenant", "", "slug of the tenant")
-	f.StringVar(&o.environment, "environment", "", "slug of the environment; may be left out when there is one")
 	f.StringVar(&o.caseID, "case", "", "the case id on an error page, OST-XXXXX-XXXXX: show each step of it")
 	f.StringVar(&o.client, "client", "", "only attempts of this client id")
 	f.IntVar(&o.limit, "limit", 20, "how many attempts to show, at most 100")
 	f.BoolVar(&o.follow, "follow", false, "print steps as they happen, until Ctrl-C")
 	f.BoolVar(&o.json, "json", false, "one line of JSON per attempt or step")
-	if err := cmd.MarkFlagRequired("tenant"); err != nil {
-		panic(err) // the flag is declared above
-	}
 	cmd.MarkFlagsMutuallyExclusive("case", "follow")
 	cmd.MarkFlagsMutuallyExclusive("case", "client")
 	return cmd
 }
 
 func showAttempts(ctx context.Context, a *app.App, o attemptsOptions, out io.Writer) error {
-	ctx, err := inEnvironment(ctx, a, o)
+	ctx, err := inEnvironment(ctx, a, o.environmentFlags)
 	if err != nil {
 		return err
 	}
@@ -77,31 +72,6 @@ func showAttempts(ctx context.Context, a *app.App, o attemptsOptions, out io.Wri
 		return err
 	}
 	return printAttempts(out, attempts, o.json)
-}
-
-// inEnvironment puts the environment that the flags name into the scope.
-func inEnvironment(ctx context.Context, a *app.App, o attemptsOptions) (context.Context, error) {
-	s := a.Services()
-	tenantID, err := s.Tenants.Find(ctx, o.tenant)
-	if errs.Is(err, errs.NotFound) {
-		return nil, fmt.Errorf("there is no tenant %q", o.tenant)
-	}
-	if err != nil {
-		return nil, err
-	}
-	ctx = scope.With(ctx, scope.Scope{TenantID: tenantID})
-	list, err := s.Environments.List(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var slugs []string
-	for _, env := range list {
-		if env.Slug == o.environment || (o.environment == "" && len(list) == 1) {
-			return scope.With(ctx, env.Scope()), nil
-		}
-		slugs = append(slugs, env.Slug)
-	}
-	return nil, fmt.Errorf("name one of its environments with --environment: %v", slugs)
 }
 
 // plainMessage is what a person can act on, without the kind in front.

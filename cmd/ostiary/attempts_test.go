@@ -25,7 +25,7 @@ func attempts(t *testing.T, s *host.Stack, o attemptsOptions) (string, error) {
 func TestAttempts_PrintsListCaseAndJSON(t *testing.T) {
 	t.Parallel()
 	s := host.New(t)
-	acme := attemptsOptions{tenant: s.Acme.Slug}
+	acme := attemptsOptions{environmentFlags: environmentFlags{tenant: s.Acme.Slug}}
 	out, err := attempts(t, s, acme)
 	if err != nil || !strings.Contains(out, "Nobody has tried to connect") {
 		t.Fatalf("empty: %q, %v", out, err)
@@ -51,10 +51,10 @@ func TestAttempts_PrintsListCaseAndJSON(t *testing.T) {
 		}
 	}
 	for name, o := range map[string]attemptsOptions{
-		"there is no tenant":              {tenant: "nobody"},
-		"name one of its environments":    {tenant: s.Acme.Slug, environment: s.Neighbour.Environment},
-		"no attempt with this case id":    {tenant: s.Neighbour.Slug, caseID: found.CaseID},
-		"no attempt with this case id. A": {tenant: s.Acme.Slug, caseID: "nonsense"},
+		"there is no tenant":              {environmentFlags: environmentFlags{tenant: "nobody"}},
+		"name one of its environments":    {environmentFlags: environmentFlags{tenant: s.Acme.Slug, environment: s.Neighbour.Environment}},
+		"no attempt with this case id":    {environmentFlags: environmentFlags{tenant: s.Neighbour.Slug}, caseID: found.CaseID},
+		"no attempt with this case id. A": {environmentFlags: environmentFlags{tenant: s.Acme.Slug}, caseID: "nonsense"},
 	} {
 		if out, err := attempts(t, s, o); err == nil || !strings.Contains(err.Error(), name) || out != "" {
 			t.Errorf("%s: %q, %v", name, out, err)
@@ -79,7 +79,7 @@ func TestAttempts_FollowsStepsAsTheyHappen(t *testing.T) {
 	defer stop()
 	out, done := written{make(chan string, 64)}, make(chan error, 1)
 	go func() {
-		done <- showAttempts(operator(ctx), s.App, attemptsOptions{tenant: s.Acme.Slug, follow: true, json: true}, out)
+		done <- showAttempts(operator(ctx), s.App, attemptsOptions{environmentFlags: environmentFlags{tenant: s.Acme.Slug}, follow: true, json: true}, out)
 	}()
 	var seen []string
 	for len(seen) < 2 {

@@ -20,12 +20,13 @@ import (
 
 // callsOptions are the flags of calls.
 type callsOptions struct {
-	tenant, environment string
-	filter              calllog.Filter
-	server, decision    string
-	since               string
-	explain             string
-	legacy, json        bool
+	environmentFlags
+
+	filter           calllog.Filter
+	server, decision string
+	since            string
+	explain          string
+	legacy, json     bool
 }
 
 func callsCommand() *cobra.Command {
@@ -43,9 +44,8 @@ func callsCommand() *cobra.Command {
 			})
 		},
 	}
+	o.environmentFlags.add(cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.tenant, "tenant", "", "slug of the tenant")
-	f.StringVar(&o.environment, "environment", "", "slug of the environment; may be left out when there is one")
 	f.StringVar(&o.server, "server", "", "only of this MCP server: its id, name or address")
 	f.StringVar(&o.filter.Tool, "tool", "", "only of this tool")
 	f.StringVar(&o.filter.User, "user", "", "only for this user: id or e-mail address")
@@ -57,15 +57,12 @@ func callsCommand() *cobra.Command {
 	f.StringVar(&o.explain, "explain", "", "id of a call: say why it was decided so, from the policy revision in force")
 	f.BoolVar(&o.legacy, "legacy", false, "show who still uses keys from before OAuth, and when last")
 	f.BoolVar(&o.json, "json", false, "one line of JSON each")
-	if err := cmd.MarkFlagRequired("tenant"); err != nil {
-		panic(err) // the flag is declared above
-	}
 	cmd.MarkFlagsMutuallyExclusive("explain", "legacy")
 	return cmd
 }
 
 func showCalls(ctx context.Context, a *app.App, o callsOptions, out io.Writer) error {
-	ctx, err := inEnvironment(ctx, a, attemptsOptions{tenant: o.tenant, environment: o.environment})
+	ctx, err := inEnvironment(ctx, a, o.environmentFlags)
 	if err != nil {
 		return err
 	}

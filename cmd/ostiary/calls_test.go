@@ -73,10 +73,10 @@ func TestCalls_PrintsListExplanationAndLegacyUse(t *testing.T) {
 		t.Errorf("JSON: %q, %v", out, err)
 	}
 	for name, o := range map[string]callsOptions{
-		"no call with this id":   {tenant: s.Neighbour.Slug, explain: r.ID},
+		"no call with this id":   {environmentFlags: environmentFlags{tenant: s.Neighbour.Slug}, explain: r.ID},
 		"there is no MCP server": {server: "nothing"},
 		"--since":                {since: "yesterday"},
-		"there is no tenant":     {tenant: "nobody"},
+		"there is no tenant":     {environmentFlags: environmentFlags{tenant: "nobody"}},
 		"--decision":             {decision: "maybe"},
 	} {
 		if out, err := run(o); err == nil || !strings.Contains(err.Error(), name) || out != "" {

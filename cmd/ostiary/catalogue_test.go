@@ -36,7 +36,7 @@ func importFrom(t *testing.T, s *host.Stack, source toolSource, yes bool) string
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	o := importOptions{attemptsOptions: attemptsOptions{tenant: s.Acme.Slug}, server: s.Acme.ResourceID}
+	o := importOptions{environmentFlags: environmentFlags{tenant: s.Acme.Slug}, server: s.Acme.ResourceID}
 	if err := importTools(operator(t.Context()), s.App, o, tools, prompt{&out, func() bool { return yes }}); err != nil {
 		t.Fatal(err)
 	}

@@ -16,9 +16,9 @@ import (
 
 // importOptions are the flags of import that do not say where tools come from.
 type importOptions struct {
-	attemptsOptions // tenant and environment
-	server          string
-	yes, dryRun     bool
+	environmentFlags
+	server      string
+	yes, dryRun bool
 }
 
 func importCommand() *cobra.Command {
@@ -46,17 +46,14 @@ its annotations. What somebody decided before is left as it is. Nothing is publi
 			})
 		},
 	}
+	o.environmentFlags.add(cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.tenant, "tenant", "", "slug of the tenant")
-	f.StringVar(&o.environment, "environment", "", "slug of the environment; may be left out when there is one")
 	f.StringVar(&o.server, "server", "", "id of the MCP server (res_…), from the dashboard")
 	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print what would change and stop")
 	source.flags(cmd)
-	for _, name := range []string{"tenant", "server"} {
-		if err := cmd.MarkFlagRequired(name); err != nil {
-			panic(err) // the flag is declared above
-		}
+	if err := cmd.MarkFlagRequired("server"); err != nil {
+		panic(err) // the flag is declared above
 	}
 	return cmd
 }
@@ -69,7 +66,7 @@ type prompt struct {
 
 // importTools prints what would change and what to look at, asks, and changes the draft.
 func importTools(ctx context.Context, a *app.App, o importOptions, offered []catalogue.Tool, p prompt) error {
-	ctx, err := inEnvironment(ctx, a, o.attemptsOptions)
+	ctx, err := inEnvironment(ctx, a, o.environmentFlags)
 	if err != nil {
 		return err
 	}

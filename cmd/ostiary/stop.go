@@ -21,18 +21,10 @@ import (
 
 // stopOptions are the flags of stop, stops and lift.
 type stopOptions struct {
-	attemptsOptions
+	environmentFlags
 
 	server, reason string
 	yes            bool
-}
-
-func environmentFlags(cmd *cobra.Command, o *stopOptions) {
-	cmd.Flags().StringVar(&o.tenant, "tenant", "", "slug of the tenant")
-	cmd.Flags().StringVar(&o.environment, "environment", "", "slug of the environment; may be left out when there is one")
-	if err := cmd.MarkFlagRequired("tenant"); err != nil {
-		panic(err) // the flag is declared above
-	}
 }
 
 func stopCommand() *cobra.Command {
@@ -55,7 +47,7 @@ func stopCommand() *cobra.Command {
 			})
 		},
 	}
-	environmentFlags(cmd, &o)
+	o.environmentFlags.add(cmd)
 	cmd.Flags().StringVar(&o.server, "server", "", "id or address of the MCP server; may be left out when there is one")
 	cmd.Flags().StringVar(&o.reason, "reason", "", "why, for whoever reads the list")
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask")
@@ -74,7 +66,7 @@ func stopsCommand() *cobra.Command {
 			})
 		},
 	}
-	environmentFlags(cmd, &o)
+	o.environmentFlags.add(cmd)
 	return cmd
 }
 
@@ -90,13 +82,13 @@ func liftCommand() *cobra.Command {
 			})
 		},
 	}
-	environmentFlags(cmd, &o)
+	o.environmentFlags.add(cmd)
 	return cmd
 }
 
 // createStop prints what the stop would hold, asks, and stops.
 func createStop(ctx context.Context, a *app.App, o stopOptions, n tenants.NewStop, in io.Reader, out io.Writer) error {
-	ctx, err := inEnvironment(ctx, a, o.attemptsOptions)
+	ctx, err := inEnvironment(ctx, a, o.environmentFlags)
 	if err != nil {
 		return err
 	}
@@ -180,7 +172,7 @@ func fieldMessages(err error) error {
 }
 
 func listStops(ctx context.Context, a *app.App, o stopOptions, out io.Writer) error {
-	ctx, err := inEnvironment(ctx, a, o.attemptsOptions)
+	ctx, err := inEnvironment(ctx, a, o.environmentFlags)
 	if err != nil {
 		return err
 	}
@@ -209,7 +201,7 @@ func listStops(ctx context.Context, a *app.App, o stopOptions, out io.Writer) er
 }
 
 func liftStop(ctx context.Context, a *app.App, o stopOptions, id string, out io.Writer) error {
-	ctx, err := inEnvironment(ctx, a, o.attemptsOptions)
+	ctx, err := inEnvironment(ctx, a, o.environmentFlags)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ func TestStop_ShowsTheBlastRadiusAndAsks(t *testing.T) {
 	s := host.New(t)
 	c := s.Register(t, s.Acme, nil)
 	s.Connect(t, host.NewBrowser(t), s.Acme, c.Authorize("data:read"), "data:read")
-	acme := stopOptions{attemptsOptions: attemptsOptions{tenant: s.Acme.Slug}}
+	acme := stopOptions{environmentFlags: environmentFlags{tenant: s.Acme.Slug}}
 	run := func(o stopOptions, n tenants.NewStop, answer string) (string, error) {
 		var out bytes.Buffer
 		err := createStop(operator(t.Context()), s.App, o, n, strings.NewReader(answer), &out)
@@ -65,7 +65,7 @@ func TestStop_ShowsTheBlastRadiusAndAsks(t *testing.T) {
 		t.Fatalf("%d %v", len(live), err)
 	}
 	var lifted bytes.Buffer
-	other := stopOptions{attemptsOptions: attemptsOptions{tenant: s.Neighbour.Slug}}
+	other := stopOptions{environmentFlags: environmentFlags{tenant: s.Neighbour.Slug}}
 	if err := liftStop(operator(t.Context()), s.App, other, live[0].ID, &lifted); err == nil {
 		t.Error("a neighbour's stop was lifted")
 	}
