@@ -18,7 +18,6 @@ func keysCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keys",
 		Short: "List and rotate signing keys, and move what is sealed to a new master key",
-		Args:  cobra.NoArgs,
 	}
 	cmd.AddCommand(onInstallation(keysListCommand()), onInstallation(keysRotateCommand()), onInstallation(keysResealCommand()))
 	return cmd

@@ -40,6 +40,7 @@ func root() *cobra.Command {
 		onInstallation(applyCommand()), onInstallation(importCommand()), onInstallation(attemptsCommand()),
 		onInstallation(callsCommand()), onInstallation(stopCommand()), onInstallation(stopsCommand()), onInstallation(liftCommand()),
 	)
+	refuseUnknownCommands(cmd)
 	return cmd
 }
 

@@ -51,13 +51,3 @@ func TestInstallation_DevIsTheOneThatRuns(t *testing.T) {
 		t.Error("it is still found after it has ended")
 	}
 }
-
-// A command that is mistyped fails, and says which one was meant.
-func TestRoot_UnknownCommandFails(t *testing.T) {
-	t.Parallel()
-	cmd := root()
-	cmd.SetArgs([]string{"aply"})
-	if err := cmd.Execute(); err == nil || !strings.Contains(err.Error(), "apply") {
-		t.Errorf("%v", err)
-	}
-}
