@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -84,7 +83,7 @@ func reachable(ctx context.Context, dir string, account account, log *slog.Logge
 	if account.canEnter(path) {
 		return path, nil
 	}
-	fallback := filepath.Join("/var/lib/ostiary", shortHash(path))
+	fallback := elsewhere(path)
 	for _, d := range []string{filepath.Dir(fallback), fallback} {
 		if err := makeDir(d, account); err != nil {
 			return "", errs.Wrap(errs.Invalid,
@@ -95,6 +94,9 @@ func reachable(ctx context.Context, dir string, account account, log *slog.Logge
 		"user", account.name, "data_dir", dir, "used", fallback)
 	return filepath.EvalSymlinks(fallback)
 }
+
+// elsewhere is the directory that stands in for one that root's unprivileged server cannot reach.
+func elsewhere(path string) string { return filepath.Join("/var/lib/ostiary", shortHash(path)) }
 
 // makeDir makes a directory for us alone. One that another account has to pass through stays closed to reading.
 func makeDir(dir string, account account) error {
@@ -230,31 +232,6 @@ func (h *home) logTail() string {
 
 func oneLine(text string) string {
 	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' }), " | ")
-}
-
-// Reset removes the cluster, its passwords and its log, and stops a server left running on them. Errors: Conflict when
-// another process has the data directory.
-func Reset(ctx context.Context, opts Options) error {
-	if opts.Logger == nil {
-		opts.Logger = slog.New(slog.DiscardHandler)
-	}
-	if _, err := os.Stat(opts.DataDir); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	h, err := openHome(ctx, opts)
-	if err != nil {
-		return err
-	}
-	defer h.close()
-	if err := h.recover(ctx, opts.Logger); err != nil {
-		return err
-	}
-	for _, path := range []string{h.pgdata(), h.unfinished(), h.credentials(), h.logFile(), h.logFile() + ".1"} {
-		if err := os.RemoveAll(path); err != nil {
-			return fmt.Errorf("reset data directory: %w", err)
-		}
-	}
-	return nil
 }
 
 func shortHash(text string) string {

@@ -256,6 +256,53 @@ func TestReset_RemovesTheData(t *testing.T) {
 	}
 }
 
+// What root's server keeps elsewhere for a directory goes once that directory is gone: never before, never under a running
+// server, and nothing beside it. For others there is nothing elsewhere, and nothing to remove.
+func TestReset_OfADirectoryThatIsGoneTouchesOnlyWhatWasKeptForIt(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "closed")
+	reset := func() error { return postgres.Reset(context.Background(), postgres.Options{DataDir: dir}) }
+	if err := reset(); err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() != 0 {
+		return
+	}
+	server := startServer(t, postgres.Options{DataDir: dir, Fast: true})
+	used := filepath.Dir(queryText(t, server.AdminURL(), `select current_setting('data_directory')`))
+	neighbour := used + "-neighbour"
+	t.Cleanup(func() { os.RemoveAll(used); os.RemoveAll(neighbour) })
+	kept := []string{filepath.Join(neighbour, "data", "PG_VERSION"), filepath.Join(used, "notes.txt")}
+	for _, file := range kept {
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Remove(dir); err != nil { // empty: everything is elsewhere
+		t.Fatal(err)
+	}
+	if err := reset(); !errs.Is(err, errs.Conflict) {
+		t.Errorf("under a running server: %v, want a conflict", err)
+	}
+	stopServer(t, server)
+	for range 2 { // the second finds nothing
+		if err := reset(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(used, "data")); !os.IsNotExist(err) {
+		t.Errorf("the cluster is still there: %v", err)
+	}
+	for _, file := range kept {
+		if _, err := os.Stat(file); err != nil {
+			t.Errorf("what is not the cluster's is gone: %v", err)
+		}
+	}
+}
+
 func TestStart_ConfiguredServerIsUsedAndLeftRunning(t *testing.T) {
 	t.Parallel()
 	running := startServer(t, postgres.Options{DataDir: cluster(t), Fast: true})

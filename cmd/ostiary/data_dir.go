@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -46,7 +47,9 @@ func defaultDataDir() string {
 	return filepath.Join(home, ".local", "share", "ostiary", "dev")
 }
 
-func openDataDir(ctx context.Context, path string, reset bool) (*dataDir, error) {
+// openDataDir opens a data directory and makes what is not there yet. An empty or missing one gets a new master key, and so
+// must not find a cluster that was sealed under an earlier one: what was kept elsewhere for a directory of this name goes first.
+func openDataDir(ctx context.Context, path string, reset bool, log *slog.Logger) (*dataDir, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
@@ -59,11 +62,15 @@ func openDataDir(ctx context.Context, path string, reset bool) (*dataDir, error)
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	switch ours, err := isDataDir(path); {
+	switch state, err := inspectDataDir(path); {
 	case err != nil:
 		return nil, fmt.Errorf("data directory: %w", err)
-	case !ours: // what is marked as ours may be cleared later
+	case state == dirForeign: // what is marked as ours may be cleared later
 		return nil, fmt.Errorf("data directory: %s holds files of somebody else; name an empty or a new directory", path)
+	case state == dirEmpty: // before the mark is made: after a crash in between it is empty still
+		if err := postgres.Reset(ctx, postgres.Options{DataDir: clusterDir(path), Logger: log}); err != nil {
+			return nil, fmt.Errorf("data directory: %w", err)
+		}
 	}
 	if err := os.WriteFile(filepath.Join(path, dataMarker), nil, 0o600); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
@@ -72,32 +79,43 @@ func openDataDir(ctx context.Context, path string, reset bool) (*dataDir, error)
 	return d, d.loadSecrets()
 }
 
-// isDataDir reports whether a directory was made by us, or is empty.
-func isDataDir(path string) (bool, error) {
+// dirState says whose a directory is.
+type dirState int
+
+const (
+	dirForeign dirState = iota
+	dirEmpty
+	dirOurs
+)
+
+func inspectDataDir(path string) (dirState, error) {
 	entries, err := os.ReadDir(path)
-	if err != nil || len(entries) == 0 {
-		return err == nil, err
+	if err != nil {
+		return dirForeign, err
+	}
+	if len(entries) == 0 {
+		return dirEmpty, nil
 	}
 	_, err = os.Stat(filepath.Join(path, dataMarker))
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+		return dirForeign, nil
 	}
-	return err == nil, err
+	return dirOurs, err
 }
 
 // clearDataDir removes a data directory of ours. Anything else is left alone: a mistyped path must not cost a home directory.
 func clearDataDir(ctx context.Context, path string) error {
-	ours, err := isDataDir(path)
+	state, err := inspectDataDir(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
 		return fmt.Errorf("reset: %w", err)
-	case !ours:
+	case state == dirForeign:
 		return fmt.Errorf("reset: %s was not made by ostiary dev; remove it yourself if you mean it", path)
 	}
 	// The cluster may live elsewhere, when the server's account cannot reach path.
-	if err := postgres.Reset(ctx, postgres.Options{DataDir: filepath.Join(path, "postgres")}); err != nil {
+	if err := postgres.Reset(ctx, postgres.Options{DataDir: clusterDir(path)}); err != nil {
 		return fmt.Errorf("reset: %w", err)
 	}
 	if err := os.RemoveAll(path); err != nil {
@@ -106,7 +124,9 @@ func clearDataDir(ctx context.Context, path string) error {
 	return nil
 }
 
-func (d *dataDir) postgres() string { return filepath.Join(d.path, "postgres") }
+func clusterDir(path string) string { return filepath.Join(path, "postgres") }
+
+func (d *dataDir) postgres() string { return clusterDir(d.path) }
 
 func (d *dataDir) loadSecrets() error {
 	path := filepath.Join(d.path, secretsFile)

@@ -57,7 +57,7 @@ func dev(ctx context.Context, o devOptions) error {
 	if err != nil {
 		return err
 	}
-	home, err := openDataDir(ctx, o.dataDir, o.reset)
+	home, err := openDataDir(ctx, o.dataDir, o.reset, log)
 	if err != nil {
 		return err
 	}

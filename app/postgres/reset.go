@@ -1,0 +1,92 @@
+//go:build linux || darwin
+
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+)
+
+// Reset removes the cluster, its passwords and its log, and stops a server left running on them. When the data directory
+// itself is gone already, it removes what root's unprivileged server kept elsewhere for it. Errors: Conflict when another
+// process has the data directory.
+func Reset(ctx context.Context, opts Options) error {
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	h, err := existingHome(ctx, opts)
+	if err != nil || h == nil {
+		return err
+	}
+	defer h.close()
+	if err := h.recover(ctx, opts.Logger); err != nil {
+		return err
+	}
+	for _, path := range []string{h.pgdata(), h.unfinished(), h.credentials(), h.logFile(), h.logFile() + ".1"} {
+		if err := os.RemoveAll(path); err != nil {
+			return fmt.Errorf("reset data directory: %w", err)
+		}
+	}
+	return nil
+}
+
+// existingHome locks the home of a data directory without making anything; nil when there is none.
+func existingHome(ctx context.Context, opts Options) (*home, error) {
+	switch _, err := os.Stat(opts.DataDir); {
+	case err == nil:
+		return openHome(ctx, opts)
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("locate data directory: %w", err)
+	}
+	path, err := filepath.Abs(opts.DataDir)
+	if err == nil {
+		path, err = realPath(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("locate data directory: %w", err)
+	}
+	h := &home{dir: elsewhere(path)}
+	if !h.isRoots() {
+		return nil, nil //nolint:nilnil // nothing was kept elsewhere
+	}
+	if h.account, err = childAccount(h.pgdata()); err != nil {
+		return nil, err
+	}
+	if h.lock, err = lockFile(filepath.Join(h.dir, "lock")); err != nil {
+		return nil, err
+	}
+	opts.Logger.WarnContext(ctx, "the data directory is gone or empty; removing the Postgres cluster that was kept for it elsewhere",
+		"data_dir", opts.DataDir, "removed", h.pgdata())
+	return h, nil
+}
+
+// isRoots reports whether we are root and h holds a cluster below directories that root made: nobody else's is looked into.
+func (h *home) isRoots() bool {
+	if os.Geteuid() != 0 {
+		return false
+	}
+	for _, dir := range []string{filepath.Dir(h.dir), h.dir} {
+		info, err := os.Lstat(dir)
+		if owner, _ := ownerOf(dir); err != nil || !info.IsDir() || owner != 0 {
+			return false
+		}
+	}
+	_, exists := ownerOf(h.pgdata())
+	return exists
+}
+
+// realPath resolves symbolic links in a path whose last parts need not exist.
+func realPath(path string) (string, error) {
+	resolved, err := filepath.EvalSymlinks(path)
+	parent := filepath.Dir(path)
+	if err == nil || !errors.Is(err, fs.ErrNotExist) || parent == path {
+		return resolved, err
+	}
+	resolved, err = realPath(parent)
+	return filepath.Join(resolved, filepath.Base(path)), err
+}
