@@ -2,9 +2,7 @@ package oauth
 
 import (
 	"net/url"
-	"slices"
 
-	"github.com/ostiary/ostiary/app/policy"
 	"github.com/ostiary/ostiary/oauth/clients"
 	"github.com/ostiary/ostiary/templates/flow"
 	"github.com/ostiary/ostiary/templates/ui"
@@ -17,7 +15,7 @@ func (i *Issuer) consentView(p consentPage, r *Resource, sealed string) flow.Con
 	asked, kept := p.offer(r)
 	subject := i.subjectOf(p.client, redirect, i.hosts.StandingOf(p.client, p.in.RedirectURI))
 	view := flow.ConsentView{
-		Branding: i.branding(), Action: i.path(pathConsent), Interaction: sealed,
+		Branding: i.brand, Action: i.path(pathConsent), Interaction: sealed,
 		Title: subject + " wants to use " + r.Name(),
 		Lead:  "It will act as you, and only within what you allow here.",
 		Asker: i.askerOf(p.client, p.in), Error: p.failed, Warning: warningFor(p.client, redirect, subject),
@@ -27,7 +25,7 @@ func (i *Issuer) consentView(p consentPage, r *Resource, sealed string) flow.Con
 		SwitchURL:    i.path(pathSwitch),
 		Question:     "What may it do?",
 		Notes:        flow.NotesFor("it"),
-		Groups:       groupsOf(r, asked, len(r.onlyScopes(kept)) > 0),
+		Groups:       r.groups(asked, len(r.onlyScopes(kept)) > 0),
 		NoPreset:     len(asked) < 3,
 		NoGroups:     "This app asks for nothing that can be allowed here. Choose Cancel to go back.",
 		Durations:    durationsFor(p.in.RedirectURI),
@@ -35,7 +33,7 @@ func (i *Issuer) consentView(p consentPage, r *Resource, sealed string) flow.Con
 		Footnote:     "Did not start this? Choose Cancel. Nothing is shared.",
 	}
 	if len(r.onlyScopes(kept)) > 0 {
-		view.Kept = groupsOf(r, kept, false)
+		view.Kept = r.groups(kept, false)
 		view.KeptNote = "Already allowed: " + permissionCount(len(r.onlyScopes(kept)))
 	}
 	return view
@@ -120,46 +118,6 @@ func durationsFor(redirectURI string) []ui.Option {
 		options = append(options, ui.Option{Value: flow.DurationRevoke, Label: "Until I revoke"})
 	}
 	return options
-}
-
-// groupsOf returns the permissions by risk, the gentlest first, each with the tools it allows.
-func groupsOf(r *Resource, names []string, isNew bool) []flow.Group {
-	var groups []flow.Group
-	for _, risk := range [...]policy.Risk{policy.RiskRead, policy.RiskWrite, policy.RiskDestructive} {
-		var permissions []flow.Permission
-		for _, name := range names {
-			s, ok := r.scope(name)
-			if !ok || s.Risk != risk {
-				continue
-			}
-			tools := toolsOf(r, name)
-			permissions = append(permissions, flow.Permission{
-				Scope: name, Title: s.Title, Description: s.Description, Warning: s.Warning,
-				Ticked: !s.NeverTicked && risk != policy.RiskDestructive, Required: s.Required, New: isNew,
-				Tools: tools, ToolsLabel: flow.ToolsLabel(len(tools)),
-			})
-		}
-		if len(permissions) > 0 {
-			groups = append(groups, flow.GroupOf(ui.Risk(risk), permissions...))
-		}
-	}
-	return groups
-}
-
-func toolsOf(r *Resource, scope string) []flow.Tool {
-	var tools []flow.Tool
-	for name, t := range r.Tools {
-		if slices.Contains(t.Scopes, scope) {
-			tools = append(tools, flow.Tool{Name: name, Wording: t.Wording})
-		}
-	}
-	slices.SortFunc(tools, func(a, b flow.Tool) int {
-		if a.Name < b.Name {
-			return -1
-		}
-		return 1
-	})
-	return tools
 }
 
 // originOf is where a redirect URI leads, without what may be secret in it.

@@ -9,6 +9,7 @@ import (
 	"github.com/ostiary/ostiary/app/secret"
 	"github.com/ostiary/ostiary/oauth/clients"
 	"github.com/ostiary/ostiary/oauth/keys"
+	"github.com/ostiary/ostiary/templates/layout"
 	"github.com/ostiary/ostiary/tenants"
 )
 
@@ -36,13 +37,15 @@ type Issuer struct {
 	policies      map[string]*document          // by resource id
 	credentials   map[string]tenants.Credential // live ones of MCP servers, by id
 	stops         stops
+	brand         layout.Branding // of its pages
 	loadedAt      time.Time
 }
 
 // Resource is one published MCP server.
 type Resource struct {
 	policy.Document
-	offered []string // its scopes in the tenant's order
+	offered     []string                     // its scopes in the tenant's order
+	permissions func() map[string]permission // see drawPermissions
 }
 
 // ID returns the resource's id.

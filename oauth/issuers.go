@@ -233,8 +233,9 @@ func (s *Issuers) assemble(sc scope.Scope, env *tenants.Environment, published [
 		loadedAt:      s.now(),
 	}
 	for _, p := range published {
-		i.Resources = append(i.Resources, &Resource{Document: p.Document, offered: offeredScopes(p)})
+		i.Resources = append(i.Resources, newResource(p))
 	}
+	i.brand = i.branding().Drawn()
 	return i, i.buildDocuments()
 }
 

@@ -34,7 +34,7 @@ func (m *Module) showLogin(c echo.Context, i *Issuer, client *clients.Client, in
 		return pageProblem("resource_gone", nil)
 	}
 	view := flow.LoginView{
-		Branding: i.branding(), Asker: i.askerOf(client, in), Server: resource.Name(),
+		Branding: i.brand, Asker: i.askerOf(client, in), Server: resource.Name(),
 		Action: i.path(pathLogin), Interaction: sealed, Email: form.email, Error: form.failed,
 	}
 	if form.status == 0 {

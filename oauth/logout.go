@@ -128,7 +128,7 @@ func (m *Module) askSignOut(c echo.Context, i *Issuer, user SessionUser, back wa
 		next = " Next, you go back to " + back.host + "."
 	}
 	return web.Render(c, http.StatusOK, flow.SignedOut(flow.SignedOutView{
-		Branding: i.branding(), Title: "Sign out of " + i.Env.ProductName() + "?",
+		Branding: i.brand, Title: "Sign out of " + i.Env.ProductName() + "?",
 		Lead: "You are signed in as " + user.Email + ". Apps you connected stay connected." + next +
 			" If you did not ask to sign out, close this page.",
 		Primary: ui.Action{
@@ -191,7 +191,7 @@ func (m *Module) showSignedOut(c echo.Context) error {
 // sayingSignedOut says that nobody is signed in here. Where a client that registered itself wants to go is a button: anybody
 // can register, and a link to us that led on by itself would lend our name to whatever stands there.
 func (i *Issuer) sayingSignedOut(c echo.Context, back wayBack) error {
-	view := flow.SignedOutView{Branding: i.branding(), Lead: "You can close this page. Apps you connected stay connected."}
+	view := flow.SignedOutView{Branding: i.brand, Lead: "You can close this page. Apps you connected stay connected."}
 	if back.uri != "" {
 		view.Primary = ui.Action{Label: "Go on to " + back.host, URL: back.uri}
 	}

@@ -145,7 +145,7 @@ func (m *Module) HandleError(err error, c echo.Context) {
 		m.log.InfoContext(ctx, "issuer page refused", "endpoint", r.URL.Path, "reason", codeOf(err))
 	}
 	view := flow.ErrorView{
-		Branding: i.branding(), Title: text.title, Lead: text.lead, Fixes: text.fixes, Facts: documentFacts(err), CaseID: shownCase(ctx),
+		Branding: i.brand, Title: text.title, Lead: text.lead, Fixes: text.fixes, Facts: documentFacts(err), CaseID: shownCase(ctx),
 		When: m.now().UTC().Format("2 Jan 2006, 15:04 UTC"), Support: i.support(),
 	}
 	if renderErr := web.Render(c, status, flow.Error(view)); renderErr != nil {

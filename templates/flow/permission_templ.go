@@ -75,7 +75,7 @@ func group(view ConsentView, gi int, g Group) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		for pi, p := range g.Permissions {
-			templ_7745c5c3_Err = permission(permissionView{p, g.Risk, view.id("perm", gi, pi)}).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = permissionOf(permissionView{p, g.Risk, view.id("perm", gi, pi)}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

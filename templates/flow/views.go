@@ -122,6 +122,8 @@ type Permission struct {
 	Edited      bool   // preview only: the one being edited, drawn open
 	Tools       []Tool
 	ToolsLabel  string // "2 tools"
+
+	drawn *ui.Stencil // set by Drawn
 }
 
 // Tool is one tool a permission allows.

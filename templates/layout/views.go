@@ -56,6 +56,8 @@ type Branding struct {
 	LogoURL       string    // a path on this host or a data:image URL; the first letter of Name is drawn when empty
 	StylesheetURL string    // a path on this host
 	Legal         []ui.Link // privacy, terms, help
+
+	drawn *drawnBranding // set by Drawn
 }
 
 // IssuerView is everything around a page that users meet.

@@ -1,0 +1,74 @@
+package flow_test
+
+import (
+	"testing"
+
+	"github.com/a-h/templ"
+
+	"github.com/ostiary/ostiary/templates/flow"
+	"github.com/ostiary/ostiary/templates/htmltest"
+	"github.com/ostiary/ostiary/templates/layout"
+	"github.com/ostiary/ostiary/templates/ui"
+)
+
+// drawnView is the view with everything drawn that can be.
+func drawnView(view flow.ConsentView) flow.ConsentView {
+	view.Branding = view.Branding.Drawn()
+	for _, g := range view.Groups {
+		for n, p := range g.Permissions {
+			g.Permissions[n] = p.Drawn(g.Risk)
+		}
+	}
+	return view
+}
+
+// What is drawn once is what would be drawn each time, whatever page it stands on.
+func TestConsent_DrawnOnceIsTheSamePage(t *testing.T) {
+	t.Parallel()
+	brand := layout.Branding{
+		Name: "Acme <b>", LogoURL: "/logo.png", StylesheetURL: "/brand.css?v=1",
+		Legal: []ui.Link{{Label: "Terms", URL: "https://acme.example/terms"}},
+	}
+	for name, change := range map[string]func(*flow.ConsentView){
+		"as it is":             func(*flow.ConsentView) {},
+		"usual notes":          func(v *flow.ConsentView) { v.Notes = flow.NotesFor("it") },
+		"another preset":       func(v *flow.ConsentView) { v.Notes, v.Preset = flow.NotesFor("it"), flow.PresetAll },
+		"title with markup":    func(v *flow.ConsentView) { v.Title = `<script>alert("1")</script>` },
+		"a brand with a logo":  func(v *flow.ConsentView) { v.Branding = brand },
+		"new permissions":      func(v *flow.ConsentView) { v.Groups[0].Permissions[0].New = true },
+		"one that is edited":   func(v *flow.ConsentView) { v.Groups[1].Permissions[0].Edited = true },
+		"in another order":     func(v *flow.ConsentView) { v.Groups[0], v.Groups[1] = v.Groups[1], v.Groups[0] },
+		"permission with tool": func(v *flow.ConsentView) { v.Groups[1].Permissions[0].Tools = []flow.Tool{{Wording: "<i>", Name: "t"}} },
+	} {
+		plain, drawn := consentView(), consentView()
+		change(&plain)
+		change(&drawn)
+		drawn = drawnView(drawn)
+		for range 2 {
+			same(t, name, flow.Consent(drawn), flow.Consent(plain))
+		}
+		same(t, name+", previewed", flow.ConsentPreview(drawn), flow.ConsentPreview(plain))
+	}
+}
+
+// The sign-in page of one person never shows what another typed.
+func TestLogin_KeepsNothingThatSomebodyTyped(t *testing.T) {
+	t.Parallel()
+	blank := flow.LoginView{Branding: layout.Branding{Name: "Acme"}, Action: "/i/acme/login"}
+	before := htmltest.Render(t, flow.Login(blank))
+	typed := blank
+	typed.Email, typed.PasswordError = "user@acme.example", "That is not it."
+	if got := htmltest.Render(t, flow.Login(typed)); got == before {
+		t.Error("what was typed is not shown")
+	}
+	if got := htmltest.Render(t, flow.Login(blank)); got != before {
+		t.Errorf("a blank page became\n%s", got)
+	}
+}
+
+func same(t *testing.T, name string, got, want templ.Component) {
+	t.Helper()
+	if g, w := htmltest.Render(t, got), htmltest.Render(t, want); g != w {
+		t.Errorf("%s: drawn once it is\n%s\nwant\n%s", name, g, w)
+	}
+}
