@@ -15,6 +15,7 @@ import jwt
 
 from acme import auth, command
 from acme.server import Event, Receive, Scope, Send, Server
+from plain_keys import IssuerKeys
 
 ISSUER = os.environ["OSTIARY_ISSUER"]
 RESOURCE = os.environ["ACME_PUBLIC_URL"]  # as registered, the audience of its tokens: https://mcp.example.com/mcp
@@ -39,15 +40,16 @@ PERMISSIONS = {
 }
 
 claims: ContextVar[Mapping[str, Any]] = ContextVar("claims")
-keys = jwt.PyJWKClient(f"{ISSUER}/.well-known/jwks.json", lifespan=300)
+keys = IssuerKeys(f"{ISSUER}/.well-known/jwks.json")
 
 
 def verified(token: str) -> Mapping[str, Any]:
     """The claims of a good access token (RFC 9068 §4). Raises jwt.PyJWTError."""
-    if jwt.get_unverified_header(token).get("typ") != "at+jwt":
+    header = jwt.get_unverified_header(token)
+    if header.get("typ") != "at+jwt":
         raise jwt.InvalidTokenError("not an access token")
     return jwt.decode(
-        token, keys.get_signing_key_from_jwt(token), algorithms=["ES256", "RS256", "EdDSA"], issuer=ISSUER,
+        token, keys.find(header.get("kid")), algorithms=["ES256", "RS256", "EdDSA"], issuer=ISSUER,
         audience=RESOURCE, options={"require": ["exp", "iat", "sub", "client_id"]}, leeway=30,
     )  # fmt: skip
 
