@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"net/http"
+	"strconv"
 
 	"github.com/labstack/echo/v4"
 
@@ -12,6 +13,8 @@ import (
 	"github.com/ostiary/ostiary/tenants"
 )
 
+const stopsPerPage = 25
+
 // showStops lists what is stopped, and what was.
 func (d *Dashboard) showStops(c echo.Context) error {
 	v := visitOf(c)
@@ -19,8 +22,9 @@ func (d *Dashboard) showStops(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	shown, at := stopsPage(c, live)
 	view := pages.StopsView{
-		Shell: d.shell(c, "Kill switch", ui.Link{Label: "Kill switch"}),
+		Shell: d.shell(c, "Kill switch", ui.Link{Label: "Kill switch"}), Pager: pager(stopsURL(v.env), "", "stop", at),
 		Lead: "What an administrator holds in " + v.env.Name + ". Calls are refused within seconds, at every MCP server; " +
 			"sign-ins and connections stay.",
 		Empty: ui.Empty{
@@ -32,10 +36,10 @@ func (d *Dashboard) showStops(c echo.Context) error {
 	if canEdit {
 		view.New = ui.Action{Label: "Stop something", URL: stopsURL(v.env) + "/new"}
 	}
-	for _, s := range live {
+	for _, s := range shown {
 		row := d.stopRow(s)
 		if canEdit {
-			row.Lift = ui.Action{Label: "Lift", URL: stopsURL(v.env) + "/" + s.ID + "/lift", Post: true}
+			row.Lift = ui.Action{Label: "Lift", URL: onPage(stopsURL(v.env)+"/"+s.ID+"/lift", at.page), Post: true}
 		}
 		view.Live = append(view.Live, row)
 	}
@@ -48,6 +52,15 @@ func (d *Dashboard) showStops(c echo.Context) error {
 		view.Older = "The latest " + number(len(lifted))
 	}
 	return web.Render(c, http.StatusOK, pages.Stops(view))
+}
+
+// stopsPage is the part of a list that was asked for: the last one, when the list has become shorter than that.
+func stopsPage(c echo.Context, list []tenants.Stop) ([]tenants.Stop, span) {
+	_, page := listQuery(c)
+	last := max((len(list)+stopsPerPage-1)/stopsPerPage, 1)
+	at := span{page: min(page, last), size: stopsPerPage, total: len(list)}
+	from := (at.page - 1) * at.size
+	return list[from:min(from+at.size, at.total)], at
 }
 
 func (d *Dashboard) stopRow(s tenants.Stop) pages.StopRow {
@@ -97,3 +110,11 @@ func kindWord(k policy.StopKind) string {
 }
 
 func stopsURL(env *tenants.Environment) string { return "/environments/" + env.Slug + "/stops" }
+
+// onPage adds which page of a list is meant, or is to be returned to.
+func onPage(url string, page int) string {
+	if page <= 1 {
+		return url
+	}
+	return url + "?page=" + strconv.Itoa(page)
+}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ostiary/ostiary/app/policy"
 	"github.com/ostiary/ostiary/tenants"
+	"github.com/ostiary/ostiary/tenants/tenanttest"
 )
 
 const stopsPath = "/environments/acme-dev/stops"
@@ -71,6 +72,48 @@ func TestStops_OlderOnesAreNotListed(t *testing.T) {
 	}
 	if p := b.get(stopsPath).want(http.StatusOK).wantText("The latest 100", "host-100.example"); strings.Contains(p.text, "host-000.example") {
 		t.Error("more is listed than that")
+	}
+}
+
+// However much is stopped, a page shows a part of it, and lifting leads back to where one was.
+func TestStops_LiveOnesArePaged(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	b := s.signedIn(t, s.Acme, tenants.RoleEditor)
+	stop := func(at *tenanttest.Tenant, value string) {
+		t.Helper()
+		if _, err := s.Stops.Create(at.Operator(), tenants.NewStop{Kind: policy.StopHost, Value: value}); err != nil {
+			t.Fatal(err)
+		}
+		s.Clock.Advance(time.Second)
+	}
+	for n := range 51 {
+		stop(s.Acme, fmt.Sprintf("host-%02d.example", n))
+		stop(s.Neighbour, fmt.Sprintf("their-%02d.example", n))
+	}
+	lifts := func(p *page) int { return p.Find(`form[action*="/lift"]`).Length() }
+	first := b.get(stopsPath).want(http.StatusOK).wantText("1 to 25 of 51 stops", "host-50.example", "host-26.example")
+	if strings.Contains(first.text, "host-25.example") || lifts(first) != 25 || first.has(`a[rel="prev"]`) {
+		t.Errorf("the first page lists %d", lifts(first))
+	}
+	second := b.get(first.Find(`a[rel="next"]`).AttrOr("href", "")).want(http.StatusOK).wantText("26 to 50 of 51 stops", "host-25.example")
+	last := b.get(second.Find(`a[rel="next"]`).AttrOr("href", "")).want(http.StatusOK).wantText("51 to 51 of 51 stops", "host-00.example")
+	if lifts(last) != 1 || last.has(`a[rel="next"]`) || strings.Contains(first.text+second.text+last.text, "their-") {
+		t.Errorf("the last page lists %d", lifts(last))
+	}
+	// The only one of the last page is lifted: that page is no more, and the one before it is shown.
+	action := last.Find(`form[action*="/lift"]`).AttrOr("action", "")
+	back := b.post(action, url.Values{}).want(http.StatusSeeOther).location()
+	if back != stopsPath+"?page=3" {
+		t.Errorf("lifting leads to %s", back)
+	}
+	b.get(back).want(http.StatusOK).wantText("26 to 50 of 50 stops", "host-01.example")
+	for _, odd := range []string{"?page=0", "?page=-1", "?page=//evil.example", "?page=99999999999999999999", "?page=1%0d%0aX:y"} {
+		b.get(stopsPath + odd).want(http.StatusOK).wantText("1 to 25 of 50 stops")
+	}
+	other := b.get(stopsPath).Find(`form[action*="/lift"]`).AttrOr("action", "")
+	if back := b.post(other+"?page=//evil.example", url.Values{}).want(http.StatusSeeOther).location(); back != stopsPath {
+		t.Errorf("lifting leads to %s", back)
 	}
 }
 

@@ -11,6 +11,7 @@ type StopsView struct {
 	Lead   string
 	New    ui.Action // left out when its Label is empty
 	Live   []StopRow
+	Pager  ui.Pager // of Live
 	Empty  ui.Empty // said when Live is empty
 	Lifted []StopRow
 	Older  string // said when not all that was lifted is listed

@@ -34,6 +34,7 @@ func stopsView() pages.StopsView {
 				Since: "22 Nov 2026, 19:03 UTC", By: "Demo Owner", Lift: lift,
 			},
 		},
+		Pager: ui.Pager{Summary: "3 stops"},
 		Lifted: []pages.StopRow{{
 			Kind: "MCP server", Name: "Warehouse", Reason: "Maintenance.", Since: "21 Nov 2026, 08:00 UTC", By: "Demo Owner",
 			Ended: "21 Nov 2026, 09:30 UTC, Demo Owner",
@@ -80,7 +81,7 @@ func stopConfirm() pages.StopConfirmView {
 
 func stopStories() []Story {
 	none := stopsView()
-	none.Live, none.Lifted = nil, nil
+	none.Live, none.Lifted, none.Pager = nil, nil, ui.Pager{}
 	none.Empty = ui.Empty{
 		Icon: ui.IconStop, Title: "Nothing is stopped",
 		Text: "In an incident you can stop one tool, a user, an organization, a host or a whole MCP server, and lift it again.",
@@ -88,6 +89,7 @@ func stopStories() []Story {
 	long := stopsView()
 	long.Live[0].Name, long.Live[0].Detail, long.Live[0].Reason, long.Live[0].By = longWord, longName, longName, longName
 	long.Live[1].Name, long.Live[1].Reason = longHost, arabic
+	long.Pager = ui.Pager{Summary: "26 to 50 of 1,000 stops", Prev: Prefix + "stops", Next: Prefix + "stops"}
 	wrong := stopForm()
 	wrong.Value.Value, wrong.Value.Error = "rute_signal", "This MCP server has no tool of this name, published or in the draft."
 	already := stopConfirm()
