@@ -24,6 +24,14 @@ const (
 	reportShare        = 5 // many gates may share one credential
 )
 
+// What one MCP server may have written down in a minute, for each token request that a client may make in it: 8 KiB, which is four
+// calls. It bounds what a credential can fill before retention takes it away again.
+const (
+	weightUnit  = 1024
+	weightShare = 8
+	callWeight  = 1500 // what a call takes besides what is said of it: its row's frame and its entries in nine indexes
+)
+
 // IsReport reports whether r is one of those whose handler bounds the body itself.
 func IsReport(r *http.Request) bool {
 	return r.Method == http.MethodPost && strings.HasPrefix(r.URL.Path, "/resources/") && strings.HasSuffix(r.URL.Path, "/calls")
@@ -70,6 +78,9 @@ func (m *Module) keepCalls(w http.ResponseWriter, r *http.Request, resourceID st
 	if err != nil {
 		return calls.Receipt{}, badReport(err)
 	}
+	if err := m.weighReport(key, len(raw), len(batch.Calls)); err != nil {
+		return calls.Receipt{}, err
+	}
 	release, err := m.reports.write(ctx)
 	if err != nil {
 		return calls.Receipt{}, err
@@ -102,6 +113,18 @@ func (i *Issuer) authenticateReporter(r *http.Request, resourceID string) error 
 		}
 	}
 	return nil
+}
+
+// weighReport bounds what is written down for one MCP server in a minute.
+func (m *Module) weighReport(key ratelimit.Key, bytes, count int) error {
+	key.What = "calls-weight"
+	ok, after := m.limits.AllowN(key, (bytes+callWeight*count)/weightUnit+1, m.rateLimit*weightShare)
+	if ok {
+		return nil
+	}
+	p := tooMany(after)
+	p.description = "This MCP server reports more calls than are kept. Send them again later."
+	return p
 }
 
 func readReport(w http.ResponseWriter, r *http.Request) ([]byte, error) {

@@ -208,3 +208,41 @@ func TestCalls_TooManyReportsWait(t *testing.T) {
 		t.Errorf("%d %s", last.Status, last.Raw)
 	}
 }
+
+// Few large reports fill a disk as well as many small ones: what an MCP server may report in a minute has a weight, and the others
+// are not held up by it.
+func TestCalls_TooMuchWaits(t *testing.T) {
+	t.Parallel()
+	s := host.New(t, host.WithRateLimit(2)) // ten reports a minute, or 16 KiB
+	server := credential(t, s, s.Acme, s.Acme.ResourceID, "main").knows(t)
+	neighbour := credential(t, s, s.Neighbour, s.Neighbour.ResourceID, "main").knows(t)
+	heavy := func() (report []calls.Record) {
+		for range 3 {
+			r := someCall()
+			r.Arguments = map[string]json.RawMessage{"query": json.RawMessage(`"` + strings.Repeat("x", 4000) + `"`)}
+			report = append(report, r)
+		}
+		return report
+	}
+	light := func() []calls.Record { return []calls.Record{someCall()} }
+	accepted, held := 0, 0
+	for _, report := range [][]calls.Record{heavy(), light(), heavy(), light()} { // a minute may begin in between
+		switch answer := server.tell(t, s.Acme.ResourceID, report...); answer.Status {
+		case http.StatusOK:
+			accepted += len(report)
+		case http.StatusTooManyRequests:
+			held++
+			if answer.Header.Get("Retry-After") == "" || !strings.Contains(answer.Raw, "more calls than are kept") {
+				t.Errorf("%v %s", answer.Header, answer.Raw)
+			}
+		default:
+			t.Errorf("%d %s", answer.Status, answer.Raw)
+		}
+	}
+	if ids := kept(t, s, s.Acme); accepted == 0 || held == 0 || len(ids) != accepted {
+		t.Errorf("%d accepted, %d held back, %d kept", accepted, held, len(ids))
+	}
+	if answer := neighbour.tell(t, s.Neighbour.ResourceID, someCall()); answer.Status != http.StatusOK {
+		t.Errorf("the neighbour: %d %s", answer.Status, answer.Raw)
+	}
+}

@@ -85,6 +85,12 @@ func New(d Deps) *Limiter {
 // Allow counts one use of k and reports whether it stays within limit per Window. When it does not, retryAfter says when the
 // next window begins. A limit of zero allows everything.
 func (l *Limiter) Allow(k Key, limit int) (ok bool, retryAfter time.Duration) {
+	return l.AllowN(k, 1, limit)
+}
+
+// AllowN counts a use of k that weighs n, at least 1, as Allow does. As long as anything is left of the limit, a use that weighs more
+// is allowed: what is large is not kept waiting for ever.
+func (l *Limiter) AllowN(k Key, n, limit int) (ok bool, retryAfter time.Duration) {
 	if limit <= 0 {
 		return true, 0
 	}
@@ -100,9 +106,9 @@ func (l *Limiter) Allow(k Key, limit int) (ok bool, retryAfter time.Duration) {
 	if used >= limit {
 		return false, l.window.Add(Window).Sub(now)
 	}
-	c.local++
+	c.local += int32(n) //nolint:gosec // callers weigh requests, whose size is bounded
 	l.counts[at] = c
-	if _, near := l.shared[at]; !near && used+1 >= max(int(float64(limit)*shareFrom), 1) {
+	if _, near := l.shared[at]; !near && used+n >= max(int(float64(limit)*shareFrom), 1) {
 		l.shared[at] = shared{tenantID: k.Scope.TenantID, hash: k.hash()}
 	}
 	return true, 0

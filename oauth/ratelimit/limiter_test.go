@@ -65,6 +65,42 @@ func TestAllow_BoundsOneKeyAndNoOther(t *testing.T) {
 	}
 }
 
+// What weighs more uses up more, on every node; while anything is left nothing is too heavy.
+func TestAllowN_CountsWeights(t *testing.T) {
+	t.Parallel()
+	w, all := nodes(t, 2)
+	k := ratelimit.Key{Scope: w.Acme.Scope(), What: "calls", Who: "server"}
+	weigh := func(node, n int) bool {
+		ok, _ := all[node].AllowN(k, n, 10)
+		return ok
+	}
+	if !weigh(0, 4) || !weigh(0, 5) {
+		t.Error("9 of 10 are refused")
+	}
+	for _, l := range all {
+		if err := l.Share(w.Acme.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !weigh(0, 100) || weigh(0, 1) {
+		t.Error("the last one is refused, or one more is allowed")
+	}
+	if !weigh(1, 3) { // the other node hears of the rest with its next exchange
+		t.Error("the first one on another node is refused")
+	}
+	for _, l := range all {
+		if err := l.Share(w.Acme.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if weigh(1, 1) {
+		t.Error("another node allows more than all of them together may")
+	}
+	if ok, _ := all[0].AllowN(k, 1<<20, 0); !ok {
+		t.Error("without a limit something is too heavy")
+	}
+}
+
 // A count keeps nothing of the request it counts: what a client calls itself is cut from a body of any length.
 func TestAllow_KeepsNoRequest(t *testing.T) {
 	_, all := nodes(t, 1) // not parallel: it measures memory
