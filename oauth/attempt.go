@@ -42,9 +42,9 @@ func attemptOf(ctx context.Context) *attempt {
 }
 
 // asks notes who asks and where the answer would go.
-func (a *attempt) asks(client *clients.Client, redirectURI string) {
+func (a *attempt) asks(client *clients.Client, redirect clients.Redirect) {
 	a.facts.ClientID, a.facts.ClientName = client.ID, client.Name
-	a.facts.Host = clients.ParseRedirect(redirectURI).Host
+	a.facts.Host = redirect.Host
 }
 
 // resumes notes which interaction a request belongs to.
@@ -54,7 +54,7 @@ func (a *attempt) resumes(ctx context.Context, in Interaction) {
 	}
 	scope.SetCase(ctx, in.CaseID)
 	if in.ClientID != "" { // sealed by us: a client that was known when it began
-		a.facts.ClientID, a.facts.Host = in.ClientID, clients.ParseRedirect(in.RedirectURI).Host
+		a.facts.ClientID, a.facts.Host = in.ClientID, in.redirect.Host
 	}
 	if in.UserID != "" {
 		a.facts.UserID = in.UserID
@@ -176,7 +176,7 @@ func documentFact(err error) string {
 // redirectDiffers notes a redirect URI that the client did not register beside the ones it did.
 func redirectDiffers(ctx context.Context, client *clients.Client, redirectURI string) {
 	a := attemptOf(ctx)
-	a.asks(client, redirectURI)
+	a.asks(client, clients.ParseRedirect(redirectURI))
 	a.differs(attemptlog.CleanURL(redirectURI), cleanURLs(client.RedirectURIs))
 }
 

@@ -38,7 +38,7 @@ func (m *Module) tokenIssued(c echo.Context, i *Issuer, session *tokenSession) {
 	}
 	m.protocolStep(c, i, attemptlog.Step{
 		CaseID: code.CaseID, Kind: attemptlog.KindToken, Outcome: attemptlog.OutcomeOK, UserID: code.UserID,
-		ClientID: code.ClientID, ClientName: session.client.Name, Host: clients.ParseRedirect(code.RedirectURI).Host,
+		ClientID: code.ClientID, ClientName: session.client.Name, Host: session.redirect.Host,
 	})
 }
 

@@ -27,16 +27,17 @@ func (m *Module) authorize(c echo.Context) error {
 		return pageProblem("request_malformed", err)
 	}
 	attemptOf(r.Context()).facts.ClientID = cleanID(r.Form.Get("client_id"))
-	client, err := knownClient(r, i)
+	client, redirect, err := knownClient(r, i)
 	if err != nil {
 		return err
 	}
-	attemptOf(r.Context()).asks(client, r.Form.Get("redirect_uri"))
-	back := answerTo{redirectURI: r.Form.Get("redirect_uri"), state: r.Form.Get("state"), hasState: r.Form.Has("state")}
+	attemptOf(r.Context()).asks(client, redirect)
+	back := answerTo{redirectURI: redirect.URI, state: r.Form.Get("state"), hasState: r.Form.Has("state")}
 	in, err := m.newInteraction(r, i)
 	if err != nil {
 		return m.redirectProblem(c, i, back, err)
 	}
+	in.redirect = redirect
 	in.Browser = i.browser(c.Response(), r)
 	m.authorizeStarted(r.Context(), i, client, in)
 	return m.proceed(c, i, client, in)
@@ -55,24 +56,26 @@ func (in Interaction) answerTo() answerTo {
 }
 
 // knownClient runs the checks whose failures are shown on a page: who asks, and where the answer would go.
-func knownClient(r *http.Request, i *Issuer) (*clients.Client, error) {
+func knownClient(r *http.Request, i *Issuer) (*clients.Client, clients.Redirect, error) {
 	for _, name := range [...]string{"client_id", "redirect_uri"} {
 		if len(r.Form[name]) > 1 {
-			return nil, pageProblem("parameter_repeated", nil)
+			return nil, clients.Redirect{}, pageProblem("parameter_repeated", nil)
 		}
 	}
 	client, err := i.Clients.Get(r.Context(), r.Form.Get("client_id"))
 	if err != nil {
-		return nil, clientProblem(err)
+		return nil, clients.Redirect{}, clientProblem(err)
 	}
-	switch redirectURI := r.Form.Get("redirect_uri"); {
-	case redirectURI == "":
-		return nil, pageProblem("redirect_uri_missing", nil)
-	case !client.MatchRedirect(redirectURI):
+	redirectURI := r.Form.Get("redirect_uri")
+	if redirectURI == "" {
+		return nil, clients.Redirect{}, pageProblem("redirect_uri_missing", nil)
+	}
+	redirect := clients.ParseRedirect(redirectURI)
+	if !client.MatchRedirect(redirect) {
 		redirectDiffers(r.Context(), client, redirectURI)
-		return nil, pageProblem("redirect_uri_unknown", nil)
+		return nil, clients.Redirect{}, pageProblem("redirect_uri_unknown", nil)
 	}
-	return client, nil
+	return client, redirect, nil
 }
 
 // engineRequest runs fosite's checks. Scopes and resources are checked by us against the tenant's catalogue, so fosite does

@@ -95,10 +95,10 @@ func (h *codeGrant) HandleTokenEndpointRequest(_ context.Context, r fosite.Acces
 	if target != "" && target != code.ResourceID { // RFC 8707 §2.2: never wider than what was authorized
 		return errOtherTarget
 	}
-	session.code = code
+	session.code, session.redirect = code, clients.ParseRedirect(code.RedirectURI)
 	// Nothing was consumed: a code that is young enough works when the stop is lifted.
 	return i.stoppedToken(grant{
-		UserID: code.UserID, OrgID: code.OrgID, ResourceID: code.ResourceID, Host: i.hosts.HostOf(client, code.RedirectURI),
+		UserID: code.UserID, OrgID: code.OrgID, ResourceID: code.ResourceID, Host: i.hosts.HostOf(client, session.redirect),
 	})
 }
 
@@ -120,7 +120,7 @@ func (h *codeGrant) PopulateTokenEndpointResponse(ctx context.Context, r fosite.
 	g := grant{
 		ID: code.GrantID, UserID: code.UserID, ClientID: code.ClientID, ResourceID: code.ResourceID, OrgID: code.OrgID,
 		Scopes: code.Scopes, AuthTime: code.AuthTime, EndsAt: code.GrantEndsAt,
-		Host: i.hosts.HostOf(session.client, code.RedirectURI),
+		Host: i.hosts.HostOf(session.client, session.redirect),
 	}
 	generation := 0
 	if session.client.Allows(clients.GrantRefreshToken) {

@@ -125,14 +125,14 @@ func (m *Module) allow(c echo.Context, i *Issuer, p consentPage, resource *Resou
 	r, now := c.Request(), m.now()
 	asked, kept := p.offer(resource)
 	chosen := chosenScopes(resource, asked, choiceOf(r))
-	lasts := chosenDuration(r.PostForm.Get(flow.FieldDuration), p.in.RedirectURI)
+	lasts := chosenDuration(r.PostForm.Get(flow.FieldDuration), p.in.redirect)
 	consent := newConsent{
 		Consent: Consent{
 			ID: secret.NewID("con"), Scopes: union(union(kept, chosen), silentOf(p.in.Scopes)), ExpiresAt: endOf(lasts, now), Lasts: lasts,
 		},
 		token: i.sessionToken(r), userID: p.in.UserID, client: p.client, resource: resource,
 		receipt: receiptOf(resource, asked, chosen, p.in),
-		prior:   p.prior(), local: clients.StaysLocal(p.in.RedirectURI),
+		prior:   p.prior(), local: p.in.redirect.StaysLocal(),
 		rowKnown: p.session == nil && i.Clients.HasRow(p.client.ID), // nobody looked yet: on the slow way nothing is taken for known
 	}
 	ctx := scope.WithActor(r.Context(), scope.Actor{Kind: scope.ActorUser, ID: p.in.UserID})
@@ -148,7 +148,7 @@ func (m *Module) allow(c echo.Context, i *Issuer, p consentPage, resource *Resou
 
 // prior returns the id of the consent that a decision goes on from. A client nobody can authenticate is asked everything again.
 func (p consentPage) prior() string {
-	if p.consent == nil || clients.StaysLocal(p.in.RedirectURI) {
+	if p.consent == nil || p.in.redirect.StaysLocal() {
 		return ""
 	}
 	return p.consent.ID
@@ -214,12 +214,12 @@ func chosenScopes(r *Resource, asked []string, c choice) []string {
 }
 
 // chosenDuration returns how long the user allows it. An app nobody can verify gets no permission without an end.
-func chosenDuration(value, redirectURI string) string {
+func chosenDuration(value string, redirect clients.Redirect) string {
 	switch value {
 	case flow.DurationHour, flow.DurationMonth:
 		return value
 	case flow.DurationRevoke:
-		if !clients.StaysLocal(redirectURI) {
+		if !redirect.StaysLocal() {
 			return value
 		}
 	}

@@ -11,9 +11,9 @@ import (
 // consentView turns facts into words. What was checked stands first (the host the answer goes to); what the app says of
 // itself stands second.
 func (i *Issuer) consentView(p consentPage, r *Resource, sealed string) flow.ConsentView {
-	redirect := clients.ParseRedirect(p.in.RedirectURI)
+	redirect := p.in.redirect
 	asked, kept := p.offer(r)
-	subject := i.subjectOf(p.client, redirect, i.hosts.StandingOf(p.client, p.in.RedirectURI))
+	subject := i.subjectOf(p.client, redirect, i.hosts.StandingOf(p.client, redirect))
 	view := flow.ConsentView{
 		Branding: i.brand, Action: i.path(pathConsent), Interaction: sealed,
 		Title: subject + " wants to use " + r.Name(),
@@ -28,7 +28,7 @@ func (i *Issuer) consentView(p consentPage, r *Resource, sealed string) flow.Con
 		Groups:       r.groups(asked, len(r.onlyScopes(kept)) > 0),
 		NoPreset:     len(asked) < 3,
 		NoGroups:     "This app asks for nothing that can be allowed here. Choose Cancel to go back.",
-		Durations:    durationsFor(p.in.RedirectURI),
+		Durations:    durationsFor(redirect),
 		Return:       returnTo(redirect),
 		Footnote:     "Did not start this? Choose Cancel. Nothing is shared.",
 	}
@@ -57,8 +57,8 @@ func (i *Issuer) subjectOf(client *clients.Client, redirect clients.Redirect, kn
 // askerOf says who asks. What was checked stands first: the name we or the tenant know it by beside the address that proves it,
 // or else the address alone. What the app calls itself stands second, unless it says the same.
 func (i *Issuer) askerOf(client *clients.Client, in Interaction) flow.Asker {
-	redirect := clients.ParseRedirect(in.RedirectURI)
-	known := i.hosts.StandingOf(client, in.RedirectURI)
+	redirect := in.redirect
+	known := i.hosts.StandingOf(client, redirect)
 	asker := flow.Asker{Host: redirect.Host, Name: client.Name, Local: redirect.Kind != clients.RedirectWeb}
 	switch {
 	case client.Source == clients.SourcePreregistered:
@@ -109,12 +109,12 @@ func returnTo(redirect clients.Redirect) flow.Return {
 	return flow.Return{Words: redirect.Host}
 }
 
-func durationsFor(redirectURI string) []ui.Option {
+func durationsFor(redirect clients.Redirect) []ui.Option {
 	options := []ui.Option{
 		{Value: flow.DurationHour, Label: "1 hour"},
 		{Value: flow.DurationMonth, Label: "30 days", Selected: true},
 	}
-	if !clients.StaysLocal(redirectURI) {
+	if !redirect.StaysLocal() {
 		options = append(options, ui.Option{Value: flow.DurationRevoke, Label: "Until I revoke"})
 	}
 	return options

@@ -88,7 +88,7 @@ type engineClient struct {
 func (c engineClient) GetID() string           { return c.ID }
 func (c engineClient) GetHashedSecret() []byte { return nil }
 func (c engineClient) GetRedirectURIs() []string {
-	if c.MatchRedirect(c.requested) {
+	if c.MatchRedirect(clients.ParseRedirect(c.requested)) {
 		return []string{c.requested}
 	}
 	return []string{}
@@ -118,12 +118,13 @@ func (refusingFetcher) Resolve(context.Context, string, bool) (*jose.JSONWebKeyS
 
 // tokenSession carries what a token handler found out from its check to its answer.
 type tokenSession struct {
-	issuer  *Issuer
-	client  *clients.Client
-	code    authorizationCode
-	refresh refreshRequest
-	machine issuance
-	expiry  map[fosite.TokenType]time.Time
+	issuer   *Issuer
+	client   *clients.Client
+	code     authorizationCode
+	redirect clients.Redirect // where the code was sent
+	refresh  refreshRequest
+	machine  issuance
+	expiry   map[fosite.TokenType]time.Time
 }
 
 func (s *tokenSession) SetExpiresAt(key fosite.TokenType, at time.Time) {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/ostiary/ostiary/app/errs"
 	"github.com/ostiary/ostiary/app/secret"
+	"github.com/ostiary/ostiary/oauth/clients"
 )
 
 // Interaction is a pending authorization request. It travels sealed, in the form and the URL of the pages it leads through,
@@ -35,6 +36,8 @@ type Interaction struct {
 
 	// Proof is who just signed in, for the page that follows at once.
 	Proof proof
+
+	redirect clients.Redirect // what RedirectURI says, read again whenever the interaction is opened
 }
 
 // fields lists what is sealed.
@@ -88,6 +91,7 @@ func (i *Issuer) openInteraction(text string, browser []byte, now time.Time) (In
 	if err != nil || unpack(plaintext, in.fields) != nil {
 		return Interaction{}, errInteraction
 	}
+	in.redirect = clients.ParseRedirect(in.RedirectURI)
 	if !secret.Equal(in.Browser, browser) {
 		return Interaction{CaseID: in.CaseID}, errOtherBrowser
 	}

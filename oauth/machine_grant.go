@@ -61,7 +61,7 @@ func (i *Issuer) machineIssuance(client *clients.Client, target, requested strin
 	return issuance{
 		grant: grant{
 			ID: machine.GrantID, ClientID: client.ID, ResourceID: machine.ResourceID, Scopes: machine.Scopes,
-			Host: i.hosts.HostOf(client, ""),
+			Host: i.hosts.HostOf(client, clients.Redirect{}),
 		},
 		resource: resource, scopes: scopes,
 	}, nil

@@ -9,10 +9,13 @@ import (
 	"github.com/ostiary/ostiary/tenants/directory"
 )
 
-// fill gives every field of a struct a value of its own.
+// fill gives every exported field of a struct a value of its own. The others are worked out of these, and not sealed.
 func fill(t *testing.T, v reflect.Value, n *int) {
 	t.Helper()
 	for at := range v.NumField() {
+		if !v.Type().Field(at).IsExported() {
+			continue
+		}
 		f := v.Field(at)
 		*n++
 		switch f.Interface().(type) {

@@ -23,7 +23,7 @@ func (m *Module) proceed(c echo.Context, i *Issuer, client *clients.Client, in I
 		return m.redirectProblem(c, i, in.answerTo(), err)
 	}
 	step, code := next(in, facts{
-		now: m.now(), session: session, consent: consent, local: clients.StaysLocal(in.RedirectURI), requested: in.Scopes,
+		now: m.now(), session: session, consent: consent, local: in.redirect.StaysLocal(), requested: in.Scopes,
 	})
 	switch step {
 	case StepLogin:
@@ -62,10 +62,10 @@ func (m *Module) interaction(c echo.Context, sealed string) (*Issuer, *clients.C
 	if err != nil {
 		return nil, nil, Interaction{}, clientProblem(err)
 	}
-	if !client.MatchRedirect(in.RedirectURI) { // its document changed meanwhile
+	if !client.MatchRedirect(in.redirect) { // its document changed meanwhile
 		return nil, nil, Interaction{}, pageProblem("redirect_uri_unknown", nil)
 	}
-	attemptOf(r.Context()).asks(client, in.RedirectURI)
+	attemptOf(r.Context()).asks(client, in.redirect)
 	return i, client, in, nil
 }
 

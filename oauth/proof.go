@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/ostiary/ostiary/app/secret"
-	"github.com/ostiary/ostiary/oauth/clients"
 	"github.com/ostiary/ostiary/tenants/directory"
 )
 
@@ -54,7 +53,7 @@ func (f proof) session(token string, now time.Time) *Session {
 // Errors: errs.Unavailable.
 func (m *Module) whoAsks(r *http.Request, i *Issuer, in Interaction) (*Session, *Consent, error) {
 	token := i.sessionToken(r)
-	if clients.StaysLocal(in.RedirectURI) {
+	if in.redirect.StaysLocal() {
 		if session := in.Proof.session(token, m.now()); session != nil {
 			return session, nil, nil
 		}

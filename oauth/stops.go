@@ -56,7 +56,7 @@ var (
 
 // stoppedRequest refuses an authorization request whose host or MCP server is stopped, or whose user is, once that is known.
 func (i *Issuer) stoppedRequest(client *clients.Client, in Interaction, session *Session) error {
-	who := policy.Subject{Host: i.hosts.HostOf(client, in.RedirectURI)}
+	who := policy.Subject{Host: i.hosts.HostOf(client, in.redirect)}
 	if session != nil {
 		who.User, who.Organization = session.User.ID, session.User.OrganizationID
 	}

@@ -65,7 +65,3 @@ func (c *Client) Allows(g string) bool { return slices.Contains(c.GrantTypes, g)
 
 // Public reports whether the client cannot keep a secret (OAuth 2.1 §2.1).
 func (c *Client) Public() bool { return c.AuthMethod == AuthNone }
-
-// StaysLocal reports whether a redirect URI stays on the user's device, where any program could be waiting for the answer
-// (RFC 8252 §8.6): consent is never skipped for it, whatever else the client may have registered.
-func StaysLocal(redirectURI string) bool { return ParseRedirect(redirectURI).Kind != RedirectWeb }

@@ -65,18 +65,18 @@ func (h *Hosts) host(at int, ok bool) (Host, bool) {
 	return h.all[at], true
 }
 
-// HostOf returns what tokens call the host of a client that got its answer at redirectURI, empty when nothing could be checked:
+// HostOf returns what tokens call the host of a client that got its answer at redirect, empty when nothing could be checked:
 // the id of a known host that the metadata document or the https redirect URI belongs to, else the host name of the document.
 // A client that a tenant named is called by its id, unless its answers go to a known host.
-func (h *Hosts) HostOf(c *Client, redirectURI string) string {
+func (h *Hosts) HostOf(c *Client, redirect Redirect) string {
 	if c.Document != nil {
 		if known, ok := h.ByDocument(c.ID); ok {
 			return known.ID
 		}
 		return c.Document.Host
 	}
-	if ParseRedirect(redirectURI).Kind == RedirectWeb {
-		if known, ok := h.ByRedirect(redirectURI); ok {
+	if redirect.Kind == RedirectWeb {
+		if known, ok := h.ByRedirect(redirect.URI); ok {
 			return known.ID
 		}
 	}
@@ -94,11 +94,10 @@ type Standing struct {
 	Name string // what people call it, by our records or a tenant's; empty when nobody here knows it
 }
 
-// StandingOf returns what is known of a client that wants its answer at redirectURI. A metadata document proves its host. A
+// StandingOf returns what is known of a client that wants its answer at redirect. A metadata document proves its host. A
 // registration proves nothing but where the answer goes, so a known product is known by its own address there, and a program on
 // the user's device never is.
-func (h *Hosts) StandingOf(c *Client, redirectURI string) Standing {
-	redirect := ParseRedirect(redirectURI)
+func (h *Hosts) StandingOf(c *Client, redirect Redirect) Standing {
 	switch {
 	case c.Source == SourcePreregistered:
 		return Standing{Host: redirect.Host, Name: c.Name}
@@ -106,7 +105,7 @@ func (h *Hosts) StandingOf(c *Client, redirectURI string) Standing {
 		known, _ := h.ByDocument(c.ID)
 		return Standing{Host: c.Document.Host, Name: known.Name}
 	case redirect.Kind == RedirectWeb:
-		if known, ok := h.ByRedirect(redirectURI); ok {
+		if known, ok := h.ByRedirect(redirect.URI); ok {
 			return Standing{Host: redirect.Host, Name: known.Name}
 		}
 	}

@@ -116,7 +116,7 @@ func TestStandingOf_SaysOnlyWhatWasChecked(t *testing.T) {
 		"registered, private":        {dynamic, "cursor://anysphere.cursor-mcp/oauth/callback", Standing{}},
 		"preregistered":              {&Client{Source: SourcePreregistered, Name: "Ours"}, "https://h.example/cb", Standing{"h.example", "Ours"}},
 	} {
-		if got := h.StandingOf(tt.client, tt.redirect); got != tt.want {
+		if got := h.StandingOf(tt.client, ParseRedirect(tt.redirect)); got != tt.want {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
@@ -149,7 +149,7 @@ func TestHostOf_NamesWhatWasChecked(t *testing.T) {
 		"preregistered for a known host": {named, "https://claude.ai/api/mcp/auth_callback", "claude"},
 		"a machine":                      {named, "", "nightly"},
 	} {
-		if got := h.HostOf(tt.client, tt.redirect); got != tt.want {
+		if got := h.HostOf(tt.client, ParseRedirect(tt.redirect)); got != tt.want {
 			t.Errorf("%s: %q, want %q", name, got, tt.want)
 		}
 	}

@@ -17,7 +17,7 @@ type Machine struct {
 // MatchPostLogout reports whether the browser may be sent to requested after a sign-out, by the rules of MatchRedirect
 // (OpenID Connect RP-Initiated Logout §3).
 func (c *Client) MatchPostLogout(requested string) bool {
-	return (&Client{RedirectURIs: c.PostLogoutURIs}).MatchRedirect(requested)
+	return (&Client{RedirectURIs: c.PostLogoutURIs}).MatchRedirect(ParseRedirect(requested))
 }
 
 // keptPostLogout returns what of the URIs a browser may be sent to. A bad one is left out and not refused: nothing but the

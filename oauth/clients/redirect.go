@@ -17,8 +17,9 @@ const (
 	RedirectPrivate                      // a private-use scheme such as cursor://
 )
 
-// Redirect is a classified redirect URI.
+// Redirect is a classified redirect URI. The zero value is one that is refused.
 type Redirect struct {
+	URI  string // as it was sent
 	Kind RedirectKind
 	Host string // the host for web and loopback, the scheme with "://" for private-use schemes
 	Port string
@@ -59,25 +60,29 @@ func ParseRedirect(raw string) Redirect {
 	scheme := strings.ToLower(u.Scheme)
 	switch {
 	case scheme == "https":
-		return hostRedirect(u, RedirectWeb)
+		return hostRedirect(raw, u, RedirectWeb)
 	case scheme == "http":
 		if !IsLoopbackHost(u.Hostname()) {
 			return Redirect{}
 		}
-		return hostRedirect(u, RedirectLoopback)
+		return hostRedirect(raw, u, RedirectLoopback)
 	case runnableSchemes[scheme] || !strings.HasPrefix(raw[len(u.Scheme):], ":/"):
 		return Redirect{}
 	}
 	// RFC 8252 §7.1: private-use schemes. They need PKCE, which every client here needs.
-	return Redirect{Kind: RedirectPrivate, Host: scheme + "://", url: u}
+	return Redirect{URI: raw, Kind: RedirectPrivate, Host: scheme + "://", url: u}
 }
 
-func hostRedirect(u *url.URL, kind RedirectKind) Redirect {
+func hostRedirect(raw string, u *url.URL, kind RedirectKind) Redirect {
 	if u.Hostname() == "" || strings.HasSuffix(u.Host, ":") {
 		return Redirect{}
 	}
-	return Redirect{Kind: kind, Host: strings.ToLower(u.Hostname()), Port: u.Port(), url: u}
+	return Redirect{URI: raw, Kind: kind, Host: strings.ToLower(u.Hostname()), Port: u.Port(), url: u}
 }
+
+// StaysLocal reports whether the URI stays on the user's device, where any program could be waiting for the answer
+// (RFC 8252 §8.6): consent is never skipped for it, whatever else the client may have registered.
+func (r Redirect) StaysLocal() bool { return r.Kind != RedirectWeb }
 
 // IsLoopbackHost reports whether host is localhost, 127.0.0.0/8 or ::1. Names below localhost do not count.
 func IsLoopbackHost(host string) bool {
@@ -88,15 +93,14 @@ func IsLoopbackHost(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-// MatchRedirect reports whether requested equals a registered redirect URI: byte for byte (RFC 9700 §4.1.3), except that the
+// MatchRedirect reports whether want equals a registered redirect URI: byte for byte (RFC 9700 §4.1.3), except that the
 // port of a loopback URI is not compared (RFC 8252 §7.3, OAuth 2.1 §4.1.1). localhost and 127.0.0.1 stay different hosts.
-func (c *Client) MatchRedirect(requested string) bool {
-	want := ParseRedirect(requested)
+func (c *Client) MatchRedirect(want Redirect) bool {
 	if want.Kind == RedirectRefused {
 		return false
 	}
 	for _, registered := range c.RedirectURIs {
-		if registered == requested {
+		if registered == want.URI {
 			return true
 		}
 		have := ParseRedirect(registered)

@@ -90,7 +90,7 @@ func TestMatchRedirect_IsExactButForLoopbackPorts(t *testing.T) {
 		{"javascript:alert(1)", "javascript:alert(1)", false},
 	} {
 		c := clients.Client{RedirectURIs: []string{tt.registered}}
-		if got := c.MatchRedirect(tt.requested); got != tt.want {
+		if got := c.MatchRedirect(clients.ParseRedirect(tt.requested)); got != tt.want {
 			t.Errorf("registered %q, requested %q: %v", tt.registered, tt.requested, got)
 		}
 	}
@@ -102,7 +102,7 @@ func TestStaysLocal_MeansNobodyCanCheckWhoWaits(t *testing.T) {
 		"http://localhost/cb": true, "http://127.0.0.1:33418/": true, "cursor://x/y": true, "javascript:alert(1)": true,
 		"https://vscode.dev/redirect": false,
 	} {
-		if got := clients.StaysLocal(uri); got != want {
+		if got := clients.ParseRedirect(uri).StaysLocal(); got != want {
 			t.Errorf("%s: %v", uri, got)
 		}
 	}
@@ -117,7 +117,7 @@ func FuzzMatchRedirect(f *testing.F) {
 	}
 	c := clients.Client{RedirectURIs: []string{"https://h.example/cb", "http://localhost/cb", "http://127.0.0.1/", "cursor://a/b"}}
 	f.Fuzz(func(t *testing.T, requested string) {
-		if !c.MatchRedirect(requested) {
+		if !c.MatchRedirect(clients.ParseRedirect(requested)) {
 			return
 		}
 		u, err := url.Parse(requested)

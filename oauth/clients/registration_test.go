@@ -199,7 +199,7 @@ func FuzzRegistration(f *testing.F) {
 			t.Fatalf("an issued client does not open: %v", err)
 		}
 		for _, uri := range opened.RedirectURIs {
-			if !opened.MatchRedirect(uri) {
+			if !opened.MatchRedirect(clients.ParseRedirect(uri)) {
 				t.Fatalf("registered %q, which is then refused", uri)
 			}
 		}
