@@ -12,6 +12,7 @@ import (
 
 	"github.com/ostiary/ostiary/app/scope"
 	"github.com/ostiary/ostiary/app/secret"
+	"github.com/ostiary/ostiary/app/web"
 	"github.com/ostiary/ostiary/oauth/clients"
 )
 
@@ -205,7 +206,7 @@ func (m *Module) redirectProblem(c echo.Context, i *Issuer, back answerTo, err e
 // redirectBack leaves for the client: 303, never 307, which would repeat the post there (OAuth 2.1 §7).
 func redirectBack(c echo.Context, location string) error {
 	h := c.Response().Header()
-	h.Set("Cache-Control", "no-store")
+	web.NoStore(h)
 	h.Set("Location", location)
 	return c.NoContent(http.StatusSeeOther)
 }

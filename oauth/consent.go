@@ -48,7 +48,7 @@ func (m *Module) showConsent(c echo.Context, i *Issuer, p consentPage) error {
 // decide takes the user's decision.
 func (m *Module) decide(c echo.Context) error {
 	r := c.Request()
-	if err := r.ParseForm(); err != nil {
+	if err := parsePost(r); err != nil {
 		return pageProblem("request_malformed", err)
 	}
 	i, client, in, err := m.interaction(c, r.PostForm.Get(flow.FieldInteraction))

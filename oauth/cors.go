@@ -6,10 +6,10 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// What the protocol endpoints and documents say to browser-based hosts.
-const (
-	anyOrigin      = "*"
-	exposedHeaders = "WWW-Authenticate, Retry-After, ETag"
+// What the protocol endpoints and documents say to browser-based hosts. All answers share the values and none changes them.
+var (
+	anyOrigin      = []string{"*"}
+	exposedHeaders = []string{"WWW-Authenticate, Retry-After, ETag"}
 )
 
 // allowAnyOrigin lets browser-based hosts call the protocol endpoints. No credentials: nothing there reads a cookie.
@@ -21,8 +21,8 @@ func allowAnyOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 }
 
 func allowAnyone(h http.Header) {
-	h.Set("Access-Control-Allow-Origin", anyOrigin)
-	h.Set("Access-Control-Expose-Headers", exposedHeaders)
+	h["Access-Control-Allow-Origin"] = anyOrigin
+	h["Access-Control-Expose-Headers"] = exposedHeaders
 }
 
 // preflight answers OPTIONS; the 2025 SDKs send MCP-Protocol-Version even on discovery.

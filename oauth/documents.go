@@ -45,7 +45,7 @@ func newDocument(d described, body []byte) document {
 	}
 	doc := document{etag: d.etag, body: body, gzipped: gzipped(body)}
 	doc.unchanged = []headerField{
-		field("Access-Control-Allow-Origin", anyOrigin), field("Access-Control-Expose-Headers", exposedHeaders),
+		{"Access-Control-Allow-Origin", anyOrigin}, {"Access-Control-Expose-Headers", exposedHeaders},
 		field("Cache-Control", d.cacheControl), field("Etag", d.etag), field("Vary", "Accept-Encoding"),
 		// Data, not a page: nothing in it may run or be framed.
 		field("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"), field("X-Content-Type-Options", "nosniff"),

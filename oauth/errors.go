@@ -11,6 +11,7 @@ import (
 	"github.com/ory/fosite"
 
 	"github.com/ostiary/ostiary/app/errs"
+	"github.com/ostiary/ostiary/app/web"
 )
 
 // problem is an OAuth error as clients see it. cause is for the log only.
@@ -116,8 +117,8 @@ func writeProblem(w http.ResponseWriter, r *http.Request, log *slog.Logger, err 
 	p := problemOf(err)
 	p.log(r, log)
 	h := w.Header()
-	h.Set("Content-Type", jsonType)
-	h.Set("Cache-Control", "no-store")
+	web.JSON(h)
+	web.NoStore(h)
 	if p.retryAfter != "" {
 		h.Set("Retry-After", p.retryAfter)
 	}
@@ -142,8 +143,8 @@ func (p *problem) log(r *http.Request, log *slog.Logger) {
 
 // answerJSON answers with what nobody in between may keep.
 func answerJSON(w http.ResponseWriter, status int, v any) {
-	w.Header().Set("Content-Type", jsonType)
-	w.Header().Set("Cache-Control", "no-store")
+	web.JSON(w.Header())
+	web.NoStore(w.Header())
 	w.WriteHeader(status)
 	writeJSON(w, v)
 }

@@ -24,6 +24,31 @@ func post(target, authorization, body string) *http.Request {
 	return r
 }
 
+// What was posted is there once, whatever is asked for it and in whatever way it was sent.
+func TestParsePost_LeavesOneValue(t *testing.T) {
+	t.Parallel()
+	multipart := httptest.NewRequest(http.MethodPost, "/token", strings.NewReader(
+		"--x\r\nContent-Disposition: form-data; name=\"code\"\r\n\r\na\r\n--x--\r\n"))
+	multipart.Header.Set("Content-Type", "multipart/form-data; boundary=x")
+	for name, r := range map[string]*http.Request{
+		"a form": post("", "", "code=a"), "a form and a query": post("other=b", "", "code=a"), "multipart": multipart,
+	} {
+		if err := parsePost(r); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if err := r.ParseMultipartForm(1 << 10); err != nil && !errors.Is(err, http.ErrNotMultipart) {
+			t.Fatalf("%s: %v", name, err)
+		}
+		want := []string{"a"}
+		if !slices.Equal(r.PostForm["code"], want) || !slices.Equal(r.Form["code"], want) {
+			t.Errorf("%s: posted %v, all %v", name, r.PostForm, r.Form)
+		}
+		if got := r.Form.Get("other"); (got == "b") != (name == "a form and a query") {
+			t.Errorf("%s: of the query %q", name, got)
+		}
+	}
+}
+
 // A form has one reading, and a client proves itself in one way or is refused.
 func FuzzForm(f *testing.F) {
 	for _, body := range []string{

@@ -138,7 +138,11 @@ func isLoopback(host string) bool {
 // (OpenID Connect Discovery §4, and what some hosts try first).
 func (p Pattern) locatePath(path string) (Target, bool) {
 	for _, known := range [...]string{pathMetadata, pathOpenID} {
-		if rest, ok := strings.CutPrefix(path, known+p.pathBefore); ok {
+		rest, ok := strings.CutPrefix(path, known)
+		if !ok {
+			continue
+		}
+		if rest, ok = strings.CutPrefix(rest, p.pathBefore); ok {
 			if rest == "" || strings.Contains(rest, "/") {
 				return Target{}, false
 			}
@@ -149,11 +153,14 @@ func (p Pattern) locatePath(path string) (Target, bool) {
 	if !ok {
 		return Target{}, false
 	}
-	slug, below, _ := strings.Cut(rest, "/")
+	slug, below := rest, "/"
+	if at := strings.IndexByte(rest, '/'); at >= 0 {
+		slug, below = rest[:at], rest[at:]
+	}
 	if slug == "" {
 		return Target{}, false
 	}
-	return Target{IssuerURL: p.issuer(slug), Path: "/" + below}, true
+	return Target{IssuerURL: p.issuer(slug), Path: below}, true
 }
 
 func (p Pattern) issuer(slug string) string { return p.scheme + "://" + p.host + p.pathBefore + slug }

@@ -47,7 +47,7 @@ func (m *Module) showLogin(c echo.Context, i *Issuer, client *clients.Client, in
 // login signs a user in with the environment's built-in e-mail and password.
 func (m *Module) login(c echo.Context) error {
 	r := c.Request()
-	if err := r.ParseForm(); err != nil {
+	if err := parsePost(r); err != nil {
 		return pageProblem("request_malformed", err)
 	}
 	i, client, in, err := m.interaction(c, r.PostForm.Get(flow.FieldInteraction))
@@ -58,7 +58,7 @@ func (m *Module) login(c echo.Context) error {
 	var token string
 	authTime := m.now().UTC()
 	user, err := m.users.Authenticate(r.Context(), tenants.Credentials{
-		Email: email, Password: r.PostForm.Get(flow.FieldPassword), Address: c.RealIP(),
+		Email: email, Password: r.PostForm.Get(flow.FieldPassword), Address: attemptOf(r.Context()).facts.Address,
 	}, func(ctx context.Context, b *pgx.Batch, user directory.User, event audit.Event) (err error) {
 		token, err = m.store.queueSession(ctx, b, i, newSession{
 			userID: user.ID, replaces: i.sessionToken(r), at: authTime, event: event,
@@ -98,7 +98,7 @@ func (m *Module) loginFailed(c echo.Context, i *Issuer, client *clients.Client, 
 // switchUser signs this browser out and asks again who the user is.
 func (m *Module) switchUser(c echo.Context) error {
 	r := c.Request()
-	if err := r.ParseForm(); err != nil {
+	if err := parsePost(r); err != nil {
 		return pageProblem("request_malformed", err)
 	}
 	i, _, in, err := m.interaction(c, r.PostForm.Get(flow.FieldInteraction))

@@ -111,8 +111,8 @@ func (m *Module) Register(e *echo.Echo) {
 	open.GET(pathUserinfo, m.showUserinfo)
 	e.POST(pathCalls, m.createCalls) // MCP servers are no browsers
 	// No CORS from here on: these are pages, and what they answer is for the user's eyes.
-	e.GET(pathAuthorize, m.authorize, m.attempted)
-	e.POST(pathAuthorize, m.authorize, m.attempted)
+	e.GET(pathAuthorize, m.attempted(m.authorize))
+	e.POST(pathAuthorize, m.attempted(m.authorize))
 	e.GET(pathBrand, m.showBrand)
 	e.GET(pathLogo+"/:hash", m.showLogo)
 	e.GET(pathLogout, m.logout)

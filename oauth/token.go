@@ -5,6 +5,8 @@ import (
 	"net/url"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/ostiary/ostiary/app/web"
 )
 
 // createToken is the token endpoint (RFC 6749 §3.2).
@@ -40,8 +42,8 @@ func (m *Module) createToken(c echo.Context) error {
 	}
 	m.tokenIssued(c, i, session)
 	h := w.Header()
-	h.Set("Content-Type", jsonType)
-	h.Set("Cache-Control", "no-store") // RFC 6749 §5.1
+	web.JSON(h)
+	web.NoStore(h) // RFC 6749 §5.1
 	h.Set("Pragma", "no-cache")
 	w.WriteHeader(http.StatusOK)
 	writeJSON(w, answer.ToMap())
@@ -54,13 +56,26 @@ func readForm(r *http.Request) error {
 	if r.URL.RawQuery != "" {
 		return badRequest(codeInvalidRequest, "Send parameters in the body, not in the URL.")
 	}
-	if err := r.ParseForm(); err != nil {
+	if err := parsePost(r); err != nil {
 		return &problem{code: codeInvalidRequest, description: "The body is not a form.", status: http.StatusBadRequest, cause: err}
 	}
 	if repeated(r.PostForm) {
 		return badRequest(codeInvalidRequest, "A parameter is repeated.")
 	}
 	return nil
+}
+
+// parsePost parses a posted form. Without a query in the URL the form of both is not copied together: it is the posted one.
+func parsePost(r *http.Request) error {
+	if r.URL.RawQuery != "" {
+		return r.ParseForm()
+	}
+	r.Form = url.Values{}
+	err := r.ParseForm()
+	if len(r.PostForm) > 0 { // of a multipart form nothing is read yet, and both are still to be filled in
+		r.Form = r.PostForm
+	}
+	return err
 }
 
 // repeated reports whether a parameter, even one without a name, has more than one value.

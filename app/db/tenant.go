@@ -76,7 +76,7 @@ func (d *DB) send(ctx context.Context, begin string, queue func(b *pgx.Batch) er
 	if err != nil {
 		return err
 	}
-	b := &pgx.Batch{}
+	b := &pgx.Batch{QueuedQueries: make([]*pgx.QueuedQuery, 0, 4)}
 	// Prepared statements of one pipeline share a transaction until its Sync, so the setting covers what follows it.
 	b.Queue(begin, s.TenantID)
 	if err := queue(b); err != nil {

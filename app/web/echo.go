@@ -36,7 +36,7 @@ func New(d Deps) *echo.Echo {
 	e.HidePort = true
 	e.HTTPErrorHandler = d.ErrorHandler
 	e.IPExtractor = ipExtractor(d.TrustedProxies)
-	e.Use(requestID, SecurityHeaders, recoverPanics(d.Logger), bodyLimit(d))
+	e.Use(prepare(d.Logger), bodyLimit(d))
 	return e
 }
 
@@ -59,29 +59,33 @@ func ipExtractor(trusted []*net.IPNet) echo.IPExtractor {
 	return echo.ExtractIPFromXFFHeader(options...)
 }
 
-func requestID(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		id := secret.NewID("req")
-		c.Response().Header().Set(RequestIDHeader, id)
-		c.SetRequest(c.Request().WithContext(scope.WithRequestID(c.Request().Context(), id)))
-		return next(c)
-	}
-}
-
-// recoverPanics turns a panic into an Internal error for the error handler; http.ErrAbortHandler keeps its meaning.
-func recoverPanics(log *slog.Logger) echo.MiddlewareFunc {
+// prepare is what comes before every handler. It is one middleware, because Echo chains them anew for each request.
+func prepare(log *slog.Logger) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) (err error) {
-			defer func() {
-				if v := recover(); v != nil {
-					if abort, ok := v.(error); ok && errors.Is(abort, http.ErrAbortHandler) {
-						panic(v)
-					}
-					log.ErrorContext(c.Request().Context(), "handler panicked", "panic", v, "stack", string(debug.Stack()))
-					err = errs.New(errs.Internal, "Something went wrong on our side.")
-				}
-			}()
+			setRequestID(c)
+			setSecurityHeaders(c)
+			defer recoverPanic(c, log, &err)
 			return next(c)
 		}
 	}
+}
+
+func setRequestID(c echo.Context) {
+	id := secret.NewID("req")
+	c.Response().Header().Set(RequestIDHeader, id)
+	c.SetRequest(c.Request().WithContext(scope.WithRequestID(c.Request().Context(), id)))
+}
+
+// recoverPanic, deferred, turns a panic into an Internal error for the error handler; http.ErrAbortHandler keeps its meaning.
+func recoverPanic(c echo.Context, log *slog.Logger, err *error) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if abort, ok := v.(error); ok && errors.Is(abort, http.ErrAbortHandler) {
+		panic(v)
+	}
+	log.ErrorContext(c.Request().Context(), "handler panicked", "panic", v, "stack", string(debug.Stack()))
+	*err = errs.New(errs.Internal, "Something went wrong on our side.")
 }

@@ -2,6 +2,7 @@ package web
 
 import (
 	"maps"
+	"net/http"
 
 	"github.com/labstack/echo/v4"
 )
@@ -19,15 +20,25 @@ var securityHeaders = map[string][]string{
 	"Referrer-Policy":         {"no-referrer"},
 }
 
-// SecurityHeaders sets the headers every answer carries. Cross-Origin-Opener-Policy is left at its default on purpose: hosts
+// setSecurityHeaders sets the headers every answer carries. Cross-Origin-Opener-Policy is left at its default on purpose: hosts
 // that open the consent page as a popup lose their handle on it otherwise.
-func SecurityHeaders(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		h := c.Response().Header()
-		maps.Copy(h, securityHeaders)
-		if c.IsTLS() || c.Scheme() == "https" {
-			h.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
-		}
-		return next(c)
+func setSecurityHeaders(c echo.Context) {
+	h := c.Response().Header()
+	maps.Copy(h, securityHeaders)
+	if c.IsTLS() || c.Scheme() == "https" {
+		h.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
 	}
 }
+
+// Values of headers that most answers have, shared as above.
+var (
+	noStore  = []string{"no-store"}
+	htmlType = []string{"text/html; charset=utf-8"}
+	jsonType = []string{"application/json"}
+)
+
+// NoStore forbids caches to keep an answer.
+func NoStore(h http.Header) { h["Cache-Control"] = noStore }
+
+// JSON says that an answer is JSON.
+func JSON(h http.Header) { h["Content-Type"] = jsonType }

@@ -22,7 +22,8 @@ func Render(c echo.Context, status int, page templ.Component) error {
 		return fmt.Errorf("render page: %w", err)
 	}
 	h := c.Response().Header()
-	h.Set("Cache-Control", "no-store")
+	NoStore(h)
+	h["Content-Type"] = htmlType
 	h.Set("Content-Length", strconv.Itoa(buf.Len())) // or it would be sent in chunks, with one write more
 	return c.HTMLBlob(status, buf.Bytes())
 }
