@@ -23,9 +23,10 @@ import (
 	"github.com/ostiary/ostiary/app/secret"
 )
 
-// limit is an authorization server that checks nothing it can do without: what the operations cost at least. It parses
-// forms, seals codes, writes one row for the one thing that must last, signs one ES256 token and answers JSON, on net/http as
-// it comes. Who signed in and what they allowed travels sealed until the code is redeemed. It is no example of how to do it.
+// limit is an authorization server that does nothing it can do without: what the operations cost at least. It parses forms, seals
+// codes, signs one ES256 token and answers JSON, on net/http as it comes. Who signed in and what they allowed travels sealed until the
+// code is redeemed. Then one statement reads what is remembered, or writes what must be (the session, the decision and what was
+// shown, both in the audit log), and writes the grant. It is no example of how to do it.
 type limit struct {
 	tenant    tenantIDs
 	pool      *pgxpool.Pool
@@ -81,6 +82,8 @@ func (l *limit) handler() http.Handler {
 type limitRequest struct {
 	GrantID     string `json:"g"`
 	UserID      string `json:"u"`
+	Session     string `json:"k"` // the session cookie's value
+	Fresh       bool   `json:"f"` // signed in and decided just now, which is not written yet
 	ClientID    string `json:"c"`
 	RedirectURI string `json:"r"`
 	State       string `json:"s"`
@@ -122,12 +125,12 @@ func (l *limit) authorize(w http.ResponseWriter, r *http.Request) error {
 		http.SetCookie(w, &http.Cookie{Name: "ostiary_browser", Value: secret.NewToken(), Path: l.tenant.BasePath})
 		return l.page(w, in)
 	}
-	in.UserID = session.Value // whether it is good is looked up when the code is redeemed, in the same statement
+	in.Session = session.Value // whose it is, and what they allowed, is looked up when the code is redeemed
 	return l.issue(w, in)
 }
 
 func (l *limit) issue(w http.ResponseWriter, in limitRequest) error {
-	in.GrantID = secret.NewID("grt")
+	in.GrantID = secret.NewOrderedID("grt", now())
 	code, err := l.sealed(in)
 	if err != nil {
 		return err
@@ -164,12 +167,12 @@ func (l *limit) login(w http.ResponseWriter, r *http.Request) error {
 	if err != nil || !matches {
 		return errors.New("refused")
 	}
-	in.UserID = userID
+	in.UserID, in.Session, in.Fresh = userID, secret.NewToken(), true
 	interaction, err := l.sealed(in)
 	if err != nil {
 		return err
 	}
-	http.SetCookie(w, &http.Cookie{Name: "ostiary_session", Value: in.UserID, Path: l.tenant.BasePath})
+	http.SetCookie(w, &http.Cookie{Name: "ostiary_session", Value: in.Session, Path: l.tenant.BasePath})
 	w.Header().Set("Location", l.tenant.BasePath+"/interaction?i="+interaction)
 	w.WriteHeader(http.StatusSeeOther)
 	return nil
@@ -217,7 +220,12 @@ func (l *limit) token(w http.ResponseWriter, r *http.Request) error {
 	if base64.RawURLEncoding.EncodeToString(sum[:]) != in.Challenge || now().Unix() > in.ExpiresAt {
 		return errors.New("refused")
 	}
-	if err := l.insertGrant(r.Context(), in); err != nil {
+	if in.Fresh {
+		err = l.insertAll(r.Context(), in)
+	} else {
+		in.UserID, err = l.insertGrant(r.Context(), in)
+	}
+	if err != nil {
 		return err
 	}
 	return l.answer(w, in.GrantID, 1, in)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/ostiary/ostiary/app/postgres"
+	"github.com/ostiary/ostiary/app/secret"
 )
 
 // limitTables are what the limit keeps: one key each, no further index, no foreign key, no check, no policy.
@@ -19,9 +21,15 @@ create table limit_users (tenant_id text, email text, id text not null, password
 create table limit_grants (tenant_id text, id text, user_id text not null, client_id text not null, scopes text[] not null,
   generation integer not null, created_at timestamptz not null, expires_at timestamptz not null, last_used_at timestamptz not null,
   primary key (tenant_id, id)) with (fillfactor = 80);
+create table limit_sessions (tenant_id text, token_hash bytea, user_id text not null, expires_at timestamptz not null,
+  primary key (tenant_id, token_hash));
+create table limit_consents (tenant_id text, user_id text, client_id text, scopes text[] not null, receipt jsonb not null,
+  created_at timestamptz not null, primary key (tenant_id, user_id, client_id));
+create table limit_audit (tenant_id text, id text, at timestamptz not null, action text not null, actor_id text not null,
+  target_id text not null, detail jsonb not null, primary key (tenant_id, id));
 create table limit_clients (tenant_id text, id text, name text not null, redirect_uris text[] not null,
   created_at timestamptz not null, primary key (tenant_id, id));
-grant select, insert, update on limit_users, limit_grants, limit_clients to ` + postgres.AppRole
+grant select, insert, update on limit_users, limit_grants, limit_sessions, limit_consents, limit_audit, limit_clients to ` + postgres.AppRole
 
 // prepareLimit makes the limit's tables.
 func (s *stand) prepareLimit(ctx context.Context) error {
@@ -40,6 +48,27 @@ func (s *stand) prepareLimit(ctx context.Context) error {
 	_, err = conn.Exec(ctx, `insert into limit_users select $1, 'u' || n || '@bench.example', 'usr_' || n, $3
 		from generate_series(0, $2::int - 1) n`, s.tenant.TenantID, s.rows, hash)
 	return err
+}
+
+// populateLimit loads what the limit remembers of its users: as many rows as ours.
+func (s *stand) populateLimit(ctx context.Context, conn *pgx.Conn) error {
+	for _, statement := range []string{
+		`insert into limit_sessions select @tenant, sha256((@prefix || n)::bytea), 'usr_' || n, now() + interval '7 days'
+		from generate_series(0, @rows::int - 1) n order by 2`,
+		`insert into limit_consents select @tenant, 'usr_' || n, (@clients::text[])[n % @hot + 1], @scopes, '{}', now()
+		from generate_series(0, @rows::int - 1) n order by 2`,
+		`insert into limit_grants select @tenant, 'grt_' || lpad(n::text, 26, '0'), 'usr_' || n, (@clients::text[])[n % @hot + 1], @scopes, 1,
+		now(), now() + interval '1 year', now() from generate_series(0, @rows::int - 1) n order by 2`,
+	} {
+		_, err := conn.Exec(ctx, statement, pgx.NamedArgs{
+			"tenant": s.tenant.TenantID, "rows": s.rows, "clients": s.clients, "hot": len(s.clients), "prefix": sessionPrefix,
+			"scopes": strings.Fields(scopeWanted),
+		})
+		if err != nil {
+			return fmt.Errorf("limit: %w", err)
+		}
+	}
+	return nil
 }
 
 // pipe sends statements under the tenant in one round trip, as app/db does.
@@ -70,11 +99,48 @@ func (l *limit) selectUser(ctx context.Context, email string) (id, hash string, 
 	return id, hash, nil
 }
 
-func (l *limit) insertGrant(ctx context.Context, in limitRequest) error {
+const limitRedeem = `insert into limit_grants
+select $1, $2, s.user_id, c.client_id, c.scopes, 1, $5, $6, $5
+from limit_sessions s join limit_consents c on c.tenant_id = s.tenant_id and c.user_id = s.user_id and c.client_id = $4
+where s.tenant_id = $1 and s.token_hash = $3 and s.expires_at > $5 and c.scopes @> $7 returning user_id`
+
+// insertGrant redeems the code of a user who is signed in and has decided before.
+func (l *limit) insertGrant(ctx context.Context, in limitRequest) (userID string, err error) {
 	at := now()
+	err = l.pipe(ctx, func(b *pgx.Batch) {
+		b.Queue(limitRedeem, l.tenant.TenantID, in.GrantID, secret.Hash(in.Session), in.ClientID, at, at.AddDate(1, 0, 0),
+			strings.Fields(in.Scope)).QueryRow(func(row pgx.Row) error { return row.Scan(&userID) })
+	})
+	if err != nil {
+		return "", fmt.Errorf("redeem: %w", err)
+	}
+	return userID, nil
+}
+
+const limitRedeemFresh = `with session as (
+  insert into limit_sessions values ($1, $8, $3, $9)
+), consent as (
+  insert into limit_consents values ($1, $3, $4, $5, $10, $6)
+  on conflict (tenant_id, user_id, client_id) do update set scopes = excluded.scopes, receipt = excluded.receipt, created_at = $6
+), audit as (
+  insert into limit_audit values ($1, $11, $6, 'user.signed_in', $3, $3, '{}'), ($1, $12, $6, 'consent.given', $3, $2, $13)
+)
+insert into limit_grants values ($1, $2, $3, $4, $5, 1, $6, $7, $6)`
+
+// limitReceipt is about as long as what a real consent page says of three scopes.
+var limitReceipt, _ = json.Marshal(map[string]string{"shown": strings.Repeat("What an app wants, in words. ", 25)})
+
+// insertAll redeems the code of a user who has just signed in and decided.
+func (l *limit) insertAll(ctx context.Context, in limitRequest) error {
+	at := now()
+	detail, err := json.Marshal(map[string]string{"client_id": in.ClientID, "scope": in.Scope})
+	if err != nil {
+		return err
+	}
 	return l.pipe(ctx, func(b *pgx.Batch) {
-		b.Queue(`insert into limit_grants values ($1, $2, $3, $4, $5, 1, $6, $7, $6) on conflict do nothing`,
-			l.tenant.TenantID, in.GrantID, in.UserID, in.ClientID, strings.Fields(in.Scope), at, at.AddDate(1, 0, 0)).Exec(written)
+		b.Queue(limitRedeemFresh, l.tenant.TenantID, in.GrantID, in.UserID, in.ClientID, strings.Fields(in.Scope), at, at.AddDate(1, 0, 0),
+			secret.Hash(in.Session), at.AddDate(0, 0, 7), limitReceipt, secret.NewOrderedID("aud", at), secret.NewOrderedID("aud", at),
+			detail).Exec(written)
 	})
 }
 

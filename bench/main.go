@@ -28,6 +28,7 @@ type options struct {
 	cpuProfile  string
 	memProfile  string
 	dir         string
+	settings    []string
 }
 
 // serveArgument makes this program the server process of another run of itself.
@@ -89,6 +90,10 @@ func readOptions(args []string) (options, error) {
 	f.StringVar(&o.cpuProfile, "cpuprofile", "", "write a CPU profile of the server process here; measures no limit")
 	f.StringVar(&o.memProfile, "memprofile", "", "write a profile of the server's allocations here; measures no limit")
 	f.StringVar(&o.dir, "dir", "", "directory for the database, on the disk to measure; a temporary one when empty")
+	f.Func("set", "a setting of Postgres, `name=value`; repeatable (shared_buffers=4GB)", func(text string) error {
+		o.settings = append(o.settings, text)
+		return nil
+	})
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}

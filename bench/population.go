@@ -30,6 +30,9 @@ func randomID(seed string) string { // in SQL: 26 characters of the alphabet of 
 	return "substr(upper(translate(md5(" + seed + "), '0189', 'ghij')), 1, 26)"
 }
 
+// earlierID is like randomID, for rows whose ids tell when they were made: loaded in their order, and all before today's.
+func earlierID(seed string) string { return "'22' || substr(" + randomID(seed) + ", 1, 24)" }
+
 // register makes the clients by dynamic registration, as hosts do.
 func (s *stand) register() error {
 	conn, err := dial(s.server.product)
@@ -73,6 +76,9 @@ func (s *stand) populate(ctx context.Context) error {
 			return fmt.Errorf("populate %s: %w", name, err)
 		}
 	}
+	if err := s.populateLimit(ctx, conn); err != nil {
+		return fmt.Errorf("populate: %w", err)
+	}
 	if _, err := conn.Exec(ctx, "vacuum (analyze)"); err != nil {
 		return fmt.Errorf("populate: %w", err)
 	}
@@ -89,8 +95,8 @@ func (s *stand) loads(passwordHash string) func(yield func(name, statement strin
 		"{resource}", quote(s.tenant.ResourceID), "{rows}", fmt.Sprint(s.rows), "{hash}", quote(passwordHash),
 		"{prefix}", quote(sessionPrefix), "{scopes}", quote("{"+strings.ReplaceAll(scopeWanted, " ", ",")+"}"),
 		"{clients}", "array["+quoteAll(s.clients)+"]", "{hot}", fmt.Sprint(len(s.clients)), "{redirect}", quote("{"+webRedirect+"}"),
-		"{user}", "'usr_' || "+randomID("'u' || n"), "{consent}", "'con_' || "+randomID("'c' || n"),
-		"{grant}", "'grt_' || "+randomID("'g' || n"),
+		"{user}", "'usr_' || "+randomID("'u' || n"), "{consent}", "'con_' || "+earlierID("'c' || n"),
+		"{grant}", "'grt_' || "+earlierID("'g' || n"),
 		"{organization}", "'org_' || "+randomID("'o' || n / 10"),
 	)
 	return func(yield func(name, statement string) bool) {
@@ -111,9 +117,9 @@ from generate_series(0, {rows} - 1) n order by 3`}, {"sessions", `
 insert into sessions (tenant_id, environment_id, token_hash, user_id, auth_time, last_seen_at, expires_at)
 select {tenant}, {environment}, sha256(({prefix} || n)::bytea), {user}, now(), now() + interval '2 hours', now() + interval '7 days'
 from generate_series(0, {rows} - 1) n order by 3`}, {"consents", `
-insert into consents (tenant_id, environment_id, id, user_id, client_id, resource_id, organization_id, scopes, revision, receipt,
-  lasts, created_at)
-select {tenant}, {environment}, {consent}, {user}, ({clients})[n % {hot} + 1], {resource}, {organization}, {scopes}, 1,
+insert into consents (tenant_id, environment_id, id, user_id, client_id, client_key, resource_id, organization_id, scopes, revision,
+  receipt, lasts, created_at)
+select {tenant}, {environment}, {consent}, {user}, ({clients})[n % {hot} + 1], hashtextextended(({clients})[n % {hot} + 1], 0), {resource}, {organization}, {scopes}, 1,
   jsonb_build_object('shown', '[]'::jsonb, 'redirect_to', 'https://host.example', 'case', 'OST-AAAAA-AAAAA'), 'revoke', now()
 from generate_series(0, {rows} - 1) n order by 3`}, {"grants", `
 insert into grants (tenant_id, environment_id, id, user_id, client_id, resource_id, organization_id, consent_id, scopes, auth_time,

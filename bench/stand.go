@@ -72,7 +72,7 @@ func (s *stand) close() {
 // newStand builds everything. The caller closes it, also when there is an error.
 func newStand(ctx context.Context, o options) (*stand, error) {
 	s := &stand{rows: o.rows}
-	if err := s.startPostgres(ctx, o.dir); err != nil {
+	if err := s.startPostgres(ctx, o); err != nil {
 		return s, err
 	}
 	product, err := listen(ctx)
@@ -125,8 +125,8 @@ func listen(ctx context.Context) (*net.TCPListener, error) {
 }
 
 // startPostgres starts a server of our own as dev does, durable commits included, and migrates.
-func (s *stand) startPostgres(ctx context.Context, parent string) error {
-	dir, err := os.MkdirTemp(parent, "ostiary-bench-")
+func (s *stand) startPostgres(ctx context.Context, o options) error {
+	dir, err := os.MkdirTemp(o.dir, "ostiary-bench-")
 	if err != nil {
 		return fmt.Errorf("database directory: %w", err)
 	}
@@ -134,7 +134,7 @@ func (s *stand) startPostgres(ctx context.Context, parent string) error {
 		return fmt.Errorf("database directory: %w", err)
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	options := postgres.Options{DataDir: filepath.Join(dir, "postgres"), Logger: log}
+	options := postgres.Options{DataDir: filepath.Join(dir, "postgres"), Settings: o.settings, Logger: log}
 	s.teardown = append(s.teardown, func() {
 		if err := postgres.Reset(context.WithoutCancel(ctx), options); err != nil {
 			log.WarnContext(ctx, "the database could not be removed", "error", err)

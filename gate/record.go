@@ -35,13 +35,13 @@ func (g *Gate) report(ctx context.Context, o outcome, status int) {
 		if m.method == methodComplete && c.Allowed {
 			continue // one per keystroke
 		}
-		r.ID, r.Kind, r.Tool = secret.NewID("call"), c.target.Kind, shortened(c.target.Name, recordedTarget)
+		r.ID, r.Kind, r.Tool = secret.NewOrderedID("call", r.At), c.target.Kind, shortened(c.target.Name, recordedTarget)
 		r.Allowed, r.Shadowed, r.Reason, r.Missing = !c.denied, !c.denied && !c.Allowed, c.Reason, c.Missing
 		r.Arguments = auditedArguments(m.params, o.view.audited(c.target))
 		g.observe(ctx, r)
 	}
 	if len(o.verdict.calls) == 0 && o.verdict.refused != "" {
-		r.ID, r.Kind, r.Tool = secret.NewID("call"), calls.KindRequest, requested(o.asked.method, o.body)
+		r.ID, r.Kind, r.Tool = secret.NewOrderedID("call", r.At), calls.KindRequest, requested(o.asked.method, o.body)
 		r.Reason = o.verdict.refused
 		g.observe(ctx, r)
 	}

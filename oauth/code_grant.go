@@ -35,8 +35,9 @@ func (h *codeAuthorizer) HandleAuthorizeEndpointRequest(
 	if !ok {
 		return fosite.ErrServerError
 	}
-	session.code.GrantID = secret.NewID("grt")
-	session.code.ExpiresAt = h.now().Add(i.Settings.CodeLifetime)
+	now := h.now()
+	session.code.GrantID = secret.NewOrderedID("grt", now)
+	session.code.ExpiresAt = now.Add(i.Settings.CodeLifetime)
 	resp.AddParameter("code", i.sealCode(session.code))
 	resp.AddParameter("iss", i.URL)
 	ar.SetResponseTypeHandled("code")

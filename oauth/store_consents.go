@@ -42,15 +42,15 @@ const goesOnFromNewest = `
     and $26 = coalesce((
       select c.id from consents c
       where c.tenant_id = s.tenant_id and c.environment_id = s.environment_id and c.user_id = s.user_id
-        and hashtextextended(c.client_id, 0) = hashtextextended($7, 0) and c.client_id = $7 and c.resource_id = $8
+        and c.client_key = hashtextextended($7, 0) and c.client_id = $7 and c.resource_id = $8
         and c.receipt->>'redirect_to' = $27 and c.revoked_at is null and (c.expires_at is null or c.expires_at > $4)
         and c.organization_id is not distinct from u.organization_id
       order by c.created_at desc limit 1), '')`
 
 const giveConsent = `)
-insert into consents (tenant_id, environment_id, id, user_id, client_id, resource_id, organization_id, scopes, revision, receipt, lasts,
-  created_at, expires_at)
-select $1, $2, $9, who.user_id, $7, $8, who.organization_id, $10, $11, $12, $13, $4, $14 from who where who.user_id = $6
+insert into consents (tenant_id, environment_id, id, user_id, client_id, client_key, resource_id, organization_id, scopes, revision,
+  receipt, lasts, created_at, expires_at)
+select $1, $2, $9, who.user_id, $7, hashtextextended($7, 0), $8, who.organization_id, $10, $11, $12, $13, $4, $14 from who where who.user_id = $6
 returning (select auth_time from who), (select last_seen_at from who), coalesce(organization_id, '')`
 
 // The statements that record a decision and its audit event. Nothing is remembered for a client on the user's device, so there is

@@ -46,7 +46,8 @@ func (m *Module) renewMachine(ctx context.Context, i *Issuer, grantID, clientID 
 func (s *store) renewMachineGrant(ctx context.Context, i *Issuer, grantID, clientID string, now time.Time) (bool, error) {
 	renewed := false
 	err := s.db.InTenant(ctx, func(ctx context.Context, tx *gorm.DB) error {
-		done := tx.Exec(renewMachineGrant, now, i.Scope.TenantID, i.Scope.EnvironmentID, grantID, clientID, secret.NewID("grt"), now, now)
+		done := tx.Exec(renewMachineGrant, now, i.Scope.TenantID, i.Scope.EnvironmentID, grantID, clientID,
+			secret.NewOrderedID("grt", now), now, now)
 		if done.Error != nil || done.RowsAffected == 0 {
 			return done.Error
 		}

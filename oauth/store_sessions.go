@@ -25,7 +25,7 @@ left join lateral (
   select c.id, c.scopes, c.expires_at, c.lasts
   from consents c
   where c.tenant_id = s.tenant_id and c.environment_id = s.environment_id and c.user_id = s.user_id
-    and hashtextextended(c.client_id, 0) = hashtextextended($6, 0) and c.client_id = $6
+    and c.client_key = hashtextextended($6, 0) and c.client_id = $6
     and c.resource_id = $7 and c.receipt->>'redirect_to' = $8
     and c.revoked_at is null and (c.expires_at is null or c.expires_at > $4)
     and c.organization_id is not distinct from u.organization_id

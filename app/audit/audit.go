@@ -54,11 +54,12 @@ func (r *Recorder) Record(ctx context.Context, e Event) error {
 	if name := secretDetail(e.Detail); name != "" {
 		return fmt.Errorf("audit %s: detail %q looks like a secret", e.Action, name)
 	}
+	now := r.now().UTC()
 	return r.insert(ctx, Entry{
 		Event:         e,
-		ID:            secret.NewID("aud"),
+		ID:            secret.NewOrderedID("aud", now),
 		EnvironmentID: s.EnvironmentID,
-		At:            r.now().UTC(),
+		At:            now,
 		Actor:         scope.ActorFrom(ctx),
 		RequestID:     scope.RequestID(ctx),
 	})

@@ -213,7 +213,7 @@ func settings(opts Options, socket string) []string {
 		list = append(list, "fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=500",
 			"shared_buffers=256MB", "checkpoint_timeout=1h", "max_wal_size=512MB", "wal_recycle=off", "wal_init_zero=off")
 	}
-	return list
+	return append(list, opts.Settings...)
 }
 
 func listenPort(port int) int {

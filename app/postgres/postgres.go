@@ -33,6 +33,8 @@ type Options struct {
 	DataDir string // holds the cluster, its passwords and its log; needed without URL
 	Port    int    // also listen on this loopback port; 0 means the Unix socket only
 	Fast    bool   // trade durability for speed: a crash of the machine loses the cluster. For tests
+	// Settings of the server that win over ours, each "name=value". Every user of the machine can read them.
+	Settings []string
 
 	OwnerPassword string // of ostiary_owner and ostiary_app on a configured server; a server we start has generated ones
 	AppPassword   string

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ostiary/ostiary/app/secret"
 )
@@ -111,6 +113,25 @@ func TestNewID_HasItsForm(t *testing.T) {
 	id := secret.NewID("grt")
 	if len(id) != 30 || !strings.HasPrefix(id, "grt_") || id == secret.NewID("grt") {
 		t.Errorf("id %q", id)
+	}
+}
+
+func TestNewOrderedID_SortsByTheMillisecond(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
+	form := regexp.MustCompile(`^grt_[A-Z2-7]{26}$`)
+	last := ""
+	for _, step := range []time.Duration{
+		0, time.Millisecond, 31 * time.Millisecond, 32 * time.Millisecond, time.Second, time.Hour, 40000 * time.Hour, 400000 * time.Hour,
+	} {
+		id := secret.NewOrderedID("grt", at.Add(step))
+		if !form.MatchString(id) || id <= last {
+			t.Errorf("%v later the id is %q, after %q", step, id, last)
+		}
+		last = id
+	}
+	if a, b := secret.NewOrderedID("grt", at), secret.NewOrderedID("grt", at); a == b || a[:13] != b[:13] {
+		t.Errorf("of one moment: %q and %q", a, b)
 	}
 }
 

@@ -158,11 +158,11 @@ func (r *Reporter) openSpool() error {
 
 // Observe takes a record. It never waits; it is what gate.Options.Observe wants.
 func (r *Reporter) Observe(_ context.Context, c calls.Record) {
-	if c.ID == "" {
-		c.ID = secret.NewID("call")
-	}
 	if c.At.IsZero() {
 		c.At = r.o.Now()
+	}
+	if c.ID == "" {
+		c.ID = secret.NewOrderedID("call", c.At)
 	}
 	c.Clean()
 	if r.queue.push(c) >= eager {

@@ -86,7 +86,7 @@ func (h *Hosts) HostOf(c *Client, redirect Redirect) string {
 	return ""
 }
 
-const maxHost = 256 // what the schema keeps
+const maxHost = 256 // what a stop can name
 
 // Standing is what was checked about who asks, as opposed to what a client says of itself.
 type Standing struct {

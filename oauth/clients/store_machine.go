@@ -139,7 +139,7 @@ func (s *Store) giveMachine(ctx context.Context, tx *gorm.DB, sc scope.Scope, f 
 	if resourceID == "" {
 		return "", errs.New(errs.Invalid, "The client "+f.ID+" is for an MCP server that is not here: "+identifier+".")
 	}
-	grantID := secret.NewID("grt")
+	grantID := secret.NewOrderedID("grt", now)
 	err = tx.Exec(insertMachineGrant, sc.TenantID, sc.EnvironmentID, grantID, f.ID, resourceID, jsonList(f.Machine.Scopes),
 		now, lastDay(), now).Error
 	if err != nil {

@@ -179,9 +179,10 @@ export class Guard {
    */
   #report(method: string, o: Outcome, status: number): void {
     const { grant, verdict, body } = o;
+    const at = this.#ostiary.settings.now();
     const base = (): Omit<CallRecord, "kind" | "tool" | "reason" | "allowed"> => ({
-      id: newCallID(),
-      at: new Date(this.#ostiary.settings.now()).toISOString(),
+      id: newCallID(at),
+      at: new Date(at).toISOString(),
       user: grant.user,
       ...(grant.organization !== undefined && { org: grant.organization }),
       client: grant.client,
