@@ -90,6 +90,7 @@ func newStand(ctx context.Context, o options) (*stand, error) {
 		"OSTIARY_MASTER_KEY=" + base64.StdEncoding.EncodeToString(secret.Bytes(secret.KeySize)),
 		"OSTIARY_DATABASE_MAX_CONNS=" + strconv.Itoa(o.pool),
 		"OSTIARY_DATABASE_URL=" + database, "OSTIARY_MIGRATE_DATABASE_URL=" + owner,
+		"OSTIARY_CALL_LIMIT=0",
 		"OSTIARY_TRUSTED_PROXIES=127.0.0.0/8", // callers come from many addresses, as their number would be bounded otherwise
 	})
 	if err != nil {

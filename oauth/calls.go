@@ -24,13 +24,8 @@ const (
 	reportShare        = 5 // many gates may share one credential
 )
 
-// What one MCP server may have written down in a minute, for each token request that a client may make in it: 8 KiB, which is four
-// calls. It bounds what a credential can fill before retention takes it away again.
-const (
-	weightUnit  = 1024
-	weightShare = 8
-	callWeight  = 1500 // what a call takes besides what is said of it: its row's frame and its entries in nine indexes
-)
+// callWeight is what a call takes besides what is said of it, in bytes: its row's frame and its entries in nine indexes.
+const callWeight = 1500
 
 // IsReport reports whether r is one of those whose handler bounds the body itself.
 func IsReport(r *http.Request) bool {
@@ -115,10 +110,11 @@ func (i *Issuer) authenticateReporter(r *http.Request, resourceID string) error 
 	return nil
 }
 
-// weighReport bounds what is written down for one MCP server in a minute.
+// weighReport bounds what is written down for one MCP server in a minute, and with it what a credential can fill before retention takes
+// it away again. It counts kibibytes.
 func (m *Module) weighReport(key ratelimit.Key, bytes, count int) error {
 	key.What = "calls-weight"
-	ok, after := m.limits.AllowN(key, (bytes+callWeight*count)/weightUnit+1, m.rateLimit*weightShare)
+	ok, after := m.limits.AllowN(key, (bytes+callWeight*count)>>10+1, m.callLimit<<10)
 	if ok {
 		return nil
 	}

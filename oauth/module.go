@@ -36,6 +36,7 @@ type Deps struct {
 	Attempts     *attemptlog.Log
 	Calls        *calllog.Log
 	FeedSeats    int // streams and waiting requests of MCP servers that this node holds; 0 means feed.DefaultSeats
+	CallLimit    int // MiB that the records of one MCP server's calls may fill in a minute; 0 is no bound
 	RateLimit    int // token requests per minute of one client, grant type and address; 0 switches limits off
 }
 
@@ -56,6 +57,7 @@ type Module struct {
 	reports   *inFlight
 	limits    *ratelimit.Limiter
 	rateLimit int
+	callLimit int // MiB
 	dead      deadTokens
 	address   echo.IPExtractor // where a request came from, believing configured proxies only
 }
@@ -72,7 +74,7 @@ func New(d Deps) *Module {
 		feeds:   feed.New(feed.Deps{DB: d.DB, Issuers: issuers, Now: d.Now, Logger: d.Logger, Seats: d.FeedSeats}),
 		engine:  newEngine(s, d.Now), store: s, users: d.Users, clients: d.Clients, now: d.Now, log: d.Logger,
 		origins: http.NewCrossOriginProtection(), attempts: d.Attempts, calls: d.Calls, reports: newInFlight(),
-		limits: ratelimit.New(ratelimit.Deps{DB: d.DB, Now: d.Now, Logger: d.Logger}), rateLimit: d.RateLimit,
+		limits: ratelimit.New(ratelimit.Deps{DB: d.DB, Now: d.Now, Logger: d.Logger}), rateLimit: d.RateLimit, callLimit: d.CallLimit,
 	}
 }
 

@@ -28,6 +28,7 @@ type Config struct {
 	TrustedProxies     []string   `env:"TRUSTED_PROXIES"`                                   // CIDRs whose X-Forwarded-For is believed
 	LogLevel           slog.Level `env:"LOG_LEVEL" envDefault:"info"`
 	RateLimit          int        `env:"RATE_LIMIT" envDefault:"6000"`        // token requests per minute of one client, grant type and address; 0: none
+	CallLimit          int        `env:"CALL_LIMIT" envDefault:"64"`          // MiB that records of one MCP server's calls may fill in a minute; 0: no bound
 	FeedConnections    int        `env:"FEED_CONNECTIONS" envDefault:"25000"` // streams and waiting requests of MCP servers at one node
 	DatabaseMaxConns   int32      `env:"DATABASE_MAX_CONNS" envDefault:"20"`
 

@@ -64,6 +64,7 @@ type options struct {
 	form     IssuerForm
 	nodes    int
 	feeds    int
+	calls    int
 	drain    time.Duration
 	database *apptest.DB
 }
@@ -84,6 +85,9 @@ func WithTracer(t db.Tracer) Option { return func(o *options) { o.tracer = t } }
 
 // WithRateLimit bounds token requests per minute; nothing is bounded otherwise.
 func WithRateLimit(perMinute int) Option { return func(o *options) { o.rate = perMinute } }
+
+// WithCallLimit bounds what the records of one MCP server's calls may fill in a minute, in MiB; nothing is bounded otherwise.
+func WithCallLimit(mib int) Option { return func(o *options) { o.calls = mib } }
 
 // WithIssuers sets the form of issuer URLs, for tests of one form.
 func WithIssuers(f IssuerForm) Option { return func(o *options) { o.form = f } }
@@ -139,7 +143,8 @@ func New(t testing.TB, opts ...Option) *Stack {
 	key := secret.Bytes(secret.KeySize)
 	s.Config = config.Config{
 		URL: s.URL, IssuerPattern: "{url}/i/{environment}", DatabaseURL: s.Cable.URL, DrainDelay: o.drain,
-		MasterKey: base64.StdEncoding.EncodeToString(key), DatabaseMaxConns: 16, RateLimit: o.rate, FeedConnections: o.feeds,
+		MasterKey: base64.StdEncoding.EncodeToString(key), DatabaseMaxConns: 16, RateLimit: o.rate, CallLimit: o.calls,
+		FeedConnections: o.feeds,
 	}
 	issuer := s.Config.Issuer
 	switch o.form {
