@@ -93,7 +93,8 @@ func New(ctx context.Context, d Deps) (*App, error) {
 	a.oauth = oauth.New(oauth.Deps{
 		DB: database, Now: d.Now, Logger: d.Logger,
 		Environments: tenants.NewEnvironments(shared), Resources: tenants.NewResources(shared), Stops: tenants.NewStops(shared),
-		Users: directory.NewUsers(shared), Keys: a.keys, Clients: a.clients, Documents: documents, RateLimit: d.Config.RateLimit, CallLimit: d.Config.CallLimit,
+		Users: directory.NewUsers(shared), Keys: a.keys, Clients: a.clients, Documents: documents,
+		RateLimit: d.Config.RateLimit, CallLimit: d.Config.CallLimit,
 		Attempts: a.attempts, Calls: calllog.New(shared), FeedSeats: d.Config.FeedConnections,
 	})
 	if a.handler, err = a.routes(d.Storybook); err != nil {

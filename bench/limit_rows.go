@@ -29,7 +29,8 @@ create table limit_audit (tenant_id text, id text, at timestamptz not null, acti
   target_id text not null, detail jsonb not null, primary key (tenant_id, id));
 create table limit_clients (tenant_id text, id text, name text not null, redirect_uris text[] not null,
   created_at timestamptz not null, primary key (tenant_id, id));
-grant select, insert, update on limit_users, limit_grants, limit_sessions, limit_consents, limit_audit, limit_clients to ` + postgres.AppRole
+grant select, insert, update on limit_users, limit_grants, limit_sessions, limit_consents, limit_audit, limit_clients
+  to ` + postgres.AppRole
 
 // prepareLimit makes the limit's tables.
 func (s *stand) prepareLimit(ctx context.Context) error {

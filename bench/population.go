@@ -119,7 +119,8 @@ select {tenant}, {environment}, sha256(({prefix} || n)::bytea), {user}, now(), n
 from generate_series(0, {rows} - 1) n order by 3`}, {"consents", `
 insert into consents (tenant_id, environment_id, id, user_id, client_id, client_key, resource_id, organization_id, scopes, revision,
   receipt, lasts, created_at)
-select {tenant}, {environment}, {consent}, {user}, ({clients})[n % {hot} + 1], hashtextextended(({clients})[n % {hot} + 1], 0), {resource}, {organization}, {scopes}, 1,
+select {tenant}, {environment}, {consent}, {user}, ({clients})[n % {hot} + 1], hashtextextended(({clients})[n % {hot} + 1], 0), {resource},
+  {organization}, {scopes}, 1,
   jsonb_build_object('shown', '[]'::jsonb, 'redirect_to', 'https://host.example', 'case', 'OST-AAAAA-AAAAA'), 'revoke', now()
 from generate_series(0, {rows} - 1) n order by 3`}, {"grants", `
 insert into grants (tenant_id, environment_id, id, user_id, client_id, resource_id, organization_id, consent_id, scopes, auth_time,

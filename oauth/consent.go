@@ -128,7 +128,8 @@ func (m *Module) allow(c echo.Context, i *Issuer, p consentPage, resource *Resou
 	lasts := chosenDuration(r.PostForm.Get(flow.FieldDuration), p.in.redirect)
 	consent := newConsent{
 		Consent: Consent{
-			ID: secret.NewOrderedID("con", now), Scopes: union(union(kept, chosen), silentOf(p.in.Scopes)), ExpiresAt: endOf(lasts, now), Lasts: lasts,
+			ID: secret.NewOrderedID("con", now), Scopes: union(union(kept, chosen), silentOf(p.in.Scopes)),
+			ExpiresAt: endOf(lasts, now), Lasts: lasts,
 		},
 		token: i.sessionToken(r), userID: p.in.UserID, client: p.client, resource: resource,
 		receipt: receiptOf(resource, asked, chosen, p.in),

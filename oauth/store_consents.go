@@ -50,7 +50,8 @@ const goesOnFromNewest = `
 const giveConsent = `)
 insert into consents (tenant_id, environment_id, id, user_id, client_id, client_key, resource_id, organization_id, scopes, revision,
   receipt, lasts, created_at, expires_at)
-select $1, $2, $9, who.user_id, $7, hashtextextended($7, 0), $8, who.organization_id, $10, $11, $12, $13, $4, $14 from who where who.user_id = $6
+select $1, $2, $9, who.user_id, $7, hashtextextended($7, 0), $8, who.organization_id, $10, $11, $12, $13, $4, $14
+from who where who.user_id = $6
 returning (select auth_time from who), (select last_seen_at from who), coalesce(organization_id, '')`
 
 // The statements that record a decision and its audit event. Nothing is remembered for a client on the user's device, so there is

@@ -54,7 +54,7 @@ func Values(ctx context.Context, now time.Time, e Event) ([]any, error) {
 	}
 	actor := scope.ActorFrom(ctx)
 	return []any{
-		s.TenantID, s.EnvironmentID, secret.NewOrderedID("aud", now), now, string(actor.Kind), actor.ID, e.Action, e.TargetKind, e.TargetID, detail,
-		scope.RequestID(ctx),
+		s.TenantID, s.EnvironmentID, secret.NewOrderedID("aud", now), now, string(actor.Kind), actor.ID, e.Action, e.TargetKind, e.TargetID,
+		detail, scope.RequestID(ctx),
 	}, nil
 }
