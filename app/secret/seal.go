@@ -85,9 +85,12 @@ func (s *Sealer) SealText(plaintext, aad []byte) string {
 	return base64.RawURLEncoding.EncodeToString(s.Seal(plaintext, aad))
 }
 
+// canonical reads one spelling of a value only.
+var canonical = base64.RawURLEncoding.Strict()
+
 // OpenText opens what SealText made. Text that is not canonical base64url is refused, so a value has one spelling.
 func (s *Sealer) OpenText(text string, aad []byte) ([]byte, error) {
-	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	sealed, err := canonical.DecodeString(text)
 	if err != nil {
 		return nil, ErrSealed
 	}
