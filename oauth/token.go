@@ -46,8 +46,21 @@ func (m *Module) createToken(c echo.Context) error {
 	web.NoStore(h) // RFC 6749 §5.1
 	h.Set("Pragma", "no-cache")
 	w.WriteHeader(http.StatusOK)
-	writeJSON(w, answer.ToMap())
+	writeJSON(w, tokenAnswer{
+		AccessToken: answer.GetAccessToken(), ExpiresIn: answer.GetExtra("expires_in"), IDToken: answer.GetExtra("id_token"),
+		RefreshToken: answer.GetExtra("refresh_token"), Scope: answer.GetExtra("scope"), TokenType: answer.GetTokenType(),
+	})
 	return nil
+}
+
+// tokenAnswer is a token response (RFC 6749 §5.1, OpenID Connect Core §3.1.3.3). What was not issued is left out.
+type tokenAnswer struct {
+	AccessToken  string `json:"access_token"`
+	ExpiresIn    any    `json:"expires_in"`
+	IDToken      any    `json:"id_token,omitempty"`
+	RefreshToken any    `json:"refresh_token,omitempty"`
+	Scope        any    `json:"scope"`
+	TokenType    string `json:"token_type"`
 }
 
 // readForm parses a protocol post. Credentials in the URL are refused (RFC 6749 §2.3.1), and so is any parameter that comes
