@@ -34,11 +34,8 @@ func (p wordingPage) preview(typed tenants.WordingUpdate) flow.ConsentView {
 		User:     flow.Party{Name: "Sample User", Address: "user@example.com"}, Organization: "Sample Company",
 		Question: "What may it do?", Notes: flow.NotesFor("it"), NoPreset: len(draft.Scopes) < 3,
 		Groups: previewGroups(draft, p.permission.ID), NoGroups: "Nothing to allow yet.",
-		Durations: []ui.Option{
-			{Value: flow.DurationHour, Label: "1 hour"}, {Value: flow.DurationMonth, Label: "30 days", Selected: true},
-			{Value: flow.DurationRevoke, Label: "Until I revoke"},
-		},
-		Return: flow.Return{Words: host}, Footnote: "Did not start this? Choose Cancel. Nothing is shared.", Preview: true,
+		Durations: flow.DurationsFor(false), Return: flow.Return{Words: host},
+		Footnote: "Did not start this? Choose Cancel. Nothing is shared.", Preview: true,
 	}
 }
 

@@ -28,7 +28,7 @@ func (i *Issuer) consentView(p consentPage, r *Resource, sealed string) flow.Con
 		Groups:       r.groups(asked, len(r.onlyScopes(kept)) > 0),
 		NoPreset:     len(asked) < 3,
 		NoGroups:     "This app asks for nothing that can be allowed here. Choose Cancel to go back.",
-		Durations:    durationsFor(redirect),
+		Durations:    flow.DurationsFor(redirect.StaysLocal()),
 		Return:       returnTo(redirect),
 		Footnote:     "Did not start this? Choose Cancel. Nothing is shared.",
 	}
@@ -107,17 +107,6 @@ func returnTo(redirect clients.Redirect) flow.Return {
 	case clients.RedirectWeb, clients.RedirectRefused:
 	}
 	return flow.Return{Words: redirect.Host}
-}
-
-func durationsFor(redirect clients.Redirect) []ui.Option {
-	options := []ui.Option{
-		{Value: flow.DurationHour, Label: "1 hour"},
-		{Value: flow.DurationMonth, Label: "30 days", Selected: true},
-	}
-	if !redirect.StaysLocal() {
-		options = append(options, ui.Option{Value: flow.DurationRevoke, Label: "Until I revoke"})
-	}
-	return options
 }
 
 // originOf is where a redirect URI leads, without what may be secret in it.

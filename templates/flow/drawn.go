@@ -1,6 +1,8 @@
 package flow
 
 import (
+	"slices"
+
 	"github.com/a-h/templ"
 
 	"github.com/ostiary/ostiary/templates/ui"
@@ -35,6 +37,28 @@ func presetsOf(view ConsentView) templ.Component {
 		return usualPresets.At("")
 	}
 	return presets(view)
+}
+
+// drawnDurations are those an issuer offers.
+var drawnDurations = [...]drawnOptions{drawOptions(DurationsFor(true)), drawOptions(DurationsFor(false))}
+
+type drawnOptions struct {
+	options []ui.Option
+	drawn   *ui.Stencil
+}
+
+func drawOptions(options []ui.Option) drawnOptions {
+	return drawnOptions{options, ui.NewStencil(func(id string) templ.Component { return durations(id, options) })}
+}
+
+func durationsOf(view ConsentView) templ.Component {
+	id := view.id("duration")
+	for _, usual := range drawnDurations {
+		if slices.Equal(view.Durations, usual.options) {
+			return usual.drawn.At(id)
+		}
+	}
+	return durations(id, view.Durations)
 }
 
 func decisionsOf(view ConsentView) templ.Component {

@@ -40,6 +40,19 @@ func NotesFor(name string) PresetNotes {
 	}
 }
 
+// DurationsFor returns how long somebody may allow something, 30 days unless they choose. An app that stays on their device, where
+// any other could take its place, gets nothing without an end.
+func DurationsFor(local bool) []ui.Option {
+	options := []ui.Option{
+		{Value: DurationHour, Label: "1 hour"},
+		{Value: DurationMonth, Label: "30 days", Selected: true},
+	}
+	if !local {
+		options = append(options, ui.Option{Value: DurationRevoke, Label: "Until I revoke"})
+	}
+	return options
+}
+
 // ToolsLabel returns "1 tool" or "4 tools".
 func ToolsLabel(n int) string {
 	if n == 1 {
