@@ -36,11 +36,11 @@ type (
 )
 
 // With returns a context under tenant scope s.
-func With(ctx context.Context, s Scope) context.Context { return context.WithValue(ctx, scopeKey{}, s) }
+func With(ctx context.Context, s Scope) context.Context { return carry[scopeKey](ctx, s) }
 
 // From returns the scope of ctx, or an Internal error when there is none: code below a missing scope must not run.
 func From(ctx context.Context) (Scope, error) {
-	s, ok := ctx.Value(scopeKey{}).(Scope)
+	s, ok := carried[scopeKey, Scope](ctx)
 	if !ok || s.TenantID == "" {
 		return Scope{}, errs.New(errs.Internal, "no tenant scope in context")
 	}
@@ -49,12 +49,12 @@ func From(ctx context.Context) (Scope, error) {
 
 // WithActor returns a context in which a acts.
 func WithActor(ctx context.Context, a Actor) context.Context {
-	return context.WithValue(ctx, actorKey{}, a)
+	return carry[actorKey](ctx, a)
 }
 
 // ActorFrom returns who acts under ctx, ActorSystem when nobody was named.
 func ActorFrom(ctx context.Context) Actor {
-	if a, ok := ctx.Value(actorKey{}).(Actor); ok {
+	if a, ok := carried[actorKey, Actor](ctx); ok {
 		return a
 	}
 	return Actor{Kind: ActorSystem}
@@ -62,11 +62,11 @@ func ActorFrom(ctx context.Context) Actor {
 
 // WithRequestID returns a context carrying the id that logs and error pages show.
 func WithRequestID(ctx context.Context, id string) context.Context {
-	return context.WithValue(ctx, requestKey{}, id)
+	return carry[requestKey](ctx, id)
 }
 
 // RequestID returns the request id of ctx, empty outside a request.
 func RequestID(ctx context.Context) string {
-	id, _ := ctx.Value(requestKey{}).(string)
+	id, _ := carried[requestKey, string](ctx)
 	return id
 }
