@@ -160,6 +160,7 @@ func (p consentPage) offer(r *Resource) (asked, kept []string) {
 	if p.prior() != "" {
 		kept = r.stillOffered(p.consent.Scopes)
 	}
+	asked = make([]string, 0, len(p.in.Scopes))
 	for _, s := range p.in.Scopes {
 		if _, ok := r.scope(s); ok && !slices.Contains(kept, s) {
 			asked = append(asked, s)
@@ -173,7 +174,7 @@ func (p consentPage) offer(r *Resource) (asked, kept []string) {
 
 // onlyScopes returns what of names are scopes that people are asked about.
 func (r *Resource) onlyScopes(names []string) []string {
-	var out []string
+	out := make([]string, 0, len(names))
 	for _, s := range names {
 		if _, ok := r.scope(s); ok {
 			out = append(out, s)
@@ -195,7 +196,7 @@ func choiceOf(r *http.Request) choice {
 // chosenScopes returns what of asked the user allowed. A preset is worked out here, so it works without script; a
 // destructive scope is only ever allowed by its own tick, and a required one always.
 func chosenScopes(r *Resource, asked []string, c choice) []string {
-	var chosen []string
+	chosen := make([]string, 0, len(asked))
 	for _, name := range asked {
 		s, _ := r.scope(name)
 		ticked := slices.Contains(c.ticked, name)
@@ -241,7 +242,7 @@ func endOf(lasts string, now time.Time) *time.Time {
 }
 
 func union(a, b []string) []string {
-	out := slices.Clone(a)
+	out := append(make([]string, 0, len(a)+len(b)), a...)
 	for _, s := range b {
 		if !slices.Contains(out, s) {
 			out = append(out, s)
@@ -267,7 +268,7 @@ type receiptLine struct {
 }
 
 func receiptOf(r *Resource, asked, chosen []string, in Interaction) receipt {
-	out := receipt{CaseID: in.CaseID, RedirectTo: originOf(in.RedirectURI)}
+	out := receipt{CaseID: in.CaseID, RedirectTo: originOf(in.RedirectURI), Shown: make([]receiptLine, 0, len(asked))}
 	for _, name := range asked {
 		s, _ := r.scope(name)
 		out.Shown = append(out.Shown, receiptLine{
