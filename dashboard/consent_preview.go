@@ -35,7 +35,7 @@ func (p wordingPage) preview(typed tenants.WordingUpdate) flow.ConsentView {
 		Question: "What may it do?", Notes: flow.NotesFor("it"), NoPreset: len(draft.Scopes) < 3,
 		Groups: previewGroups(draft, p.permission.ID), NoGroups: "Nothing to allow yet.",
 		Durations: flow.DurationsFor(false), Return: flow.Return{Words: host},
-		Footnote: "Did not start this? Choose Cancel. Nothing is shared.", Preview: true,
+		Footnote: flow.Footnote, Preview: true,
 	}
 }
 

@@ -30,7 +30,7 @@ func (i *Issuer) consentView(p consentPage, r *Resource, sealed string) flow.Con
 		NoGroups:     "This app asks for nothing that can be allowed here. Choose Cancel to go back.",
 		Durations:    flow.DurationsFor(redirect.StaysLocal()),
 		Return:       returnTo(redirect),
-		Footnote:     "Did not start this? Choose Cancel. Nothing is shared.",
+		Footnote:     flow.Footnote,
 	}
 	if len(r.onlyScopes(kept)) > 0 {
 		view.Kept = r.groups(kept, false)

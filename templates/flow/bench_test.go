@@ -13,7 +13,7 @@ import (
 func BenchmarkConsent(b *testing.B) {
 	view := consentView()
 	view.Branding = view.Branding.Drawn()
-	view.Kept, view.Notes, view.Footnote = nil, flow.NotesFor("it"), "Did not start this?"
+	view.Kept, view.Notes, view.Footnote = nil, flow.NotesFor("it"), flow.Footnote
 	tools := []flow.Tool{{Wording: "Run a query", Name: "run_query"}, {Wording: "List datasets", Name: "list_datasets"}}
 	for _, g := range view.Groups {
 		for i := range g.Permissions {

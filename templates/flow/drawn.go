@@ -28,7 +28,7 @@ func permissionOf(p permissionView) templ.Component {
 
 var (
 	usualPresets     = ui.NewStencil(func(string) templ.Component { return presets(ConsentView{Notes: NotesFor("it")}) })
-	usualDecisions   = ui.NewStencil(func(string) templ.Component { return decisions(ConsentView{}.buttonType()) })
+	usualAct         = ui.NewStencil(func(string) templ.Component { return act(ConsentView{Footnote: Footnote}) })
 	usualLoginFields = ui.NewStencil(func(string) templ.Component { return loginFields(LoginView{}) })
 )
 
@@ -61,11 +61,11 @@ func durationsOf(view ConsentView) templ.Component {
 	return durations(id, view.Durations)
 }
 
-func decisionsOf(view ConsentView) templ.Component {
-	if !view.Preview {
-		return usualDecisions.At("")
+func actOf(view ConsentView) templ.Component {
+	if !view.Preview && view.Footnote == Footnote && view.FootLink == (ui.Link{}) {
+		return usualAct.At("")
 	}
-	return decisions(view.buttonType())
+	return act(view)
 }
 
 // loginFieldsOf draws the fields anew when they are to say something. What somebody typed is never kept.

@@ -30,10 +30,14 @@ func TestConsent_DrawnOnceIsTheSamePage(t *testing.T) {
 		Legal: []ui.Link{{Label: "Terms", URL: "https://acme.example/terms"}},
 	}
 	for name, change := range map[string]func(*flow.ConsentView){
-		"as it is":             func(*flow.ConsentView) {},
-		"usual notes":          func(v *flow.ConsentView) { v.Notes = flow.NotesFor("it") },
-		"until revoked":        func(v *flow.ConsentView) { v.Durations = flow.DurationsFor(false) },
-		"for a day only":       func(v *flow.ConsentView) { v.Durations = []ui.Option{{Value: "1d", Label: "1 day"}} },
+		"as it is":       func(*flow.ConsentView) {},
+		"usual notes":    func(v *flow.ConsentView) { v.Notes = flow.NotesFor("it") },
+		"until revoked":  func(v *flow.ConsentView) { v.Durations = flow.DurationsFor(false) },
+		"for a day only": func(v *flow.ConsentView) { v.Durations = []ui.Option{{Value: "1d", Label: "1 day"}} },
+		"usual footnote": func(v *flow.ConsentView) { v.Footnote = flow.Footnote },
+		"a link beside it": func(v *flow.ConsentView) {
+			v.Footnote, v.FootLink = flow.Footnote, ui.Link{Label: "Help", URL: "/help"}
+		},
 		"another preset":       func(v *flow.ConsentView) { v.Notes, v.Preset = flow.NotesFor("it"), flow.PresetAll },
 		"title with markup":    func(v *flow.ConsentView) { v.Title = `<script>alert("1")</script>` },
 		"a brand with a logo":  func(v *flow.ConsentView) { v.Branding = brand },

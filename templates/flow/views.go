@@ -83,7 +83,7 @@ type ConsentView struct {
 
 	Durations []ui.Option
 	Return    Return
-	Footnote  string  // beside the buttons: "Did not start this? Choose Cancel. Nothing is shared."
+	Footnote  string  // beside the buttons: Footnote, as a rule
 	FootLink  ui.Link // after the footnote; left out when empty
 
 	Preview bool // draws the same page with nothing to press, ids prefixed by "preview-"

@@ -10,6 +10,9 @@ import (
 	"github.com/ostiary/ostiary/templates/ui"
 )
 
+// Footnote is what consent pages say beside the buttons.
+const Footnote = "Did not start this? Choose Cancel. Nothing is shared."
+
 // GroupOf returns the heading people read over the permissions of a risk.
 func GroupOf(risk ui.Risk, permissions ...Permission) Group {
 	g := Group{Risk: risk, Title: risk.Word(), Permissions: permissions}
