@@ -8,6 +8,7 @@ import (
 
 	"github.com/ostiary/ostiary/app/calls"
 	"github.com/ostiary/ostiary/app/policy"
+	"github.com/ostiary/ostiary/app/secret"
 )
 
 // callsPerReport is what a gate sends at a time when there is much to send.
@@ -29,11 +30,10 @@ func beginCalls(b *bench, _ *side, w *worker) (step, error) {
 		contentType: jsonType, body: body,
 		basic: base64.StdEncoding.EncodeToString([]byte(b.stand.resource.ID + ":" + b.stand.resource.Secret)),
 	}
-	n, run := 0, now().UnixNano()
 	return func() error {
+		moment := now()
 		for _, at := range ids {
-			n++
-			writeCallID(body[at:at+26], uint64(w.pick(1<<30)), uint64(run)^uint64(w.index)<<56, uint64(n)) //nolint:gosec // mixes bits
+			copy(body[at:], secret.NewOrderedID("call", moment))
 		}
 		if err := w.do(r); err != nil {
 			return err
@@ -48,7 +48,7 @@ func beginCalls(b *bench, _ *side, w *worker) (step, error) {
 	}, nil
 }
 
-// reportBody returns the body of a report, and where in it the 26 characters of each id stand.
+// reportBody returns the body of a report, and where in it each id stands.
 func reportBody(t tenantIDs) (body []byte, ids []int, err error) {
 	batch := calls.Batch{}
 	for i := range callsPerReport {
@@ -65,18 +65,8 @@ func reportBody(t tenantIDs) (body []byte, ids []int, err error) {
 	}
 	for i := 0; i+5 < len(body); i++ {
 		if string(body[i:i+5]) == "call_" {
-			ids = append(ids, i+5)
+			ids = append(ids, i)
 		}
 	}
 	return body, ids, nil
-}
-
-// writeCallID writes an id that no other call has: in numbers, and spread like random ones in the index.
-func writeCallID(to []byte, parts ...uint64) {
-	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-	for i := range to {
-		part := &parts[i*len(parts)/len(to)]
-		to[i] = alphabet[*part&31]
-		*part >>= 5
-	}
 }
