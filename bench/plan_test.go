@@ -26,7 +26,7 @@ var hotIndexes = map[string]string{
 	"sessions_pkey":                            "token_hash",
 	"clients_pkey":                             "id",
 	"consents_pkey":                            "id",
-	"consents_lookup":                          "user_id",
+	"consents_by_client":                       "user_id",
 	"grants_pkey":                              "id",
 	"grants_revoked":                           "revoked_at",
 	"users_disabled":                           "disabled_at",
