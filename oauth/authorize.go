@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -165,26 +166,26 @@ func checkProtocol(form url.Values) error {
 	return nil
 }
 
-// readPrompt returns the strongest prompt value we know; none stands alone (OpenID Connect Core §3.1.2.1).
+// readPrompt returns the prompt values we know, each once: every one of them is honoured, and none stands alone (OpenID Connect
+// Core §3.1.2.1).
 func readPrompt(raw string) (string, error) {
 	values := strings.Fields(raw)
-	prompt := ""
-	for _, v := range values {
-		switch v {
-		case promptNone:
-			if len(values) > 1 {
-				return "", badRequest(codeInvalidRequest, "prompt=none stands alone.")
-			}
-			prompt = promptNone
-		case promptLogin, promptSelectAccount:
-			prompt = promptLogin
-		case promptConsent:
-			if prompt == "" {
-				prompt = promptConsent
-			}
+	login := slices.Contains(values, promptLogin) || slices.Contains(values, promptSelectAccount)
+	consent := slices.Contains(values, promptConsent)
+	switch {
+	case slices.Contains(values, promptNone):
+		if len(values) > 1 {
+			return "", badRequest(codeInvalidRequest, "prompt=none stands alone.")
 		}
+		return promptNone, nil
+	case login && consent:
+		return promptLoginConsent, nil
+	case login:
+		return promptLogin, nil
+	case consent:
+		return promptConsent, nil
 	}
-	return prompt, nil
+	return "", nil
 }
 
 // redirectProblem answers an authorization request with an error (RFC 6749 §4.1.2.1, RFC 9207 §2). Our own trouble is shown

@@ -171,6 +171,35 @@ func TestConsent_RememberedForHostsThatCanBeChecked(t *testing.T) {
 	}
 }
 
+func TestAuthorize_LoginAndConsentAreBothAsked(t *testing.T) {
+	t.Parallel()
+	s := host.New(t)
+	c := web(t, s)
+	for _, prompt := range []string{"login consent", "consent login", "select_account consent"} {
+		b := host.NewBrowser(t)
+		s.Connect(t, b, s.Acme, c.Authorize("data:read"), "data:read")
+		again := c.Authorize("data:read")
+		again.Params.Set("prompt", prompt)
+		if p := b.Open(t, again.URL()); p.Location != nil || p.Doc.Find(`[name="password"]`).Length() == 0 {
+			t.Fatalf("prompt=%s asks nobody to sign in: %d %v", prompt, p.Status, p.Location)
+		}
+		p := b.SignIn(t, again.URL(), s.Acme.UserEmail)
+		if p.Location != nil || p.Doc.Find(`[name="decision"]`).Length() == 0 {
+			t.Fatalf("prompt=%s asks for no consent after the sign-in: %d %v", prompt, p.Status, p.Location)
+		}
+		if p = b.Decide(t, p, "approve", "data:read"); p.Param("code") == "" {
+			t.Errorf("prompt=%s: both were answered, and there is no code: %d %v", prompt, p.Status, p.Location)
+		}
+	}
+	for _, prompt := range []string{"none login", "consent none", "none create"} {
+		a := c.Authorize("data:read")
+		a.Params.Set("prompt", prompt)
+		if p := host.NewBrowser(t).Open(t, a.URL()); p.Param("error") != "invalid_request" {
+			t.Errorf("prompt=%s: %d %v", prompt, p.Status, p.Location)
+		}
+	}
+}
+
 func TestConsent_LoopbackClientsAreAlwaysAsked(t *testing.T) {
 	t.Parallel()
 	s := host.New(t)

@@ -130,7 +130,7 @@ func FuzzAuthorizationRequest(f *testing.F) {
 			wantRefusal(t, err)
 			return
 		}
-		if !slices.Contains([]string{"", promptNone, promptLogin, promptConsent}, prompt) {
+		if !slices.Contains([]string{"", promptNone, promptLogin, promptConsent, promptLoginConsent}, prompt) {
 			t.Fatalf("prompt %q is read as %q", form.Get("prompt"), prompt)
 		}
 	})

@@ -19,7 +19,7 @@ type Interaction struct {
 	ResourceID    string
 	CodeChallenge string
 	Nonce         string // goes into the id_token as it came (OpenID Connect Core §3.1.2.1)
-	Prompt        string
+	Prompt        string // what readPrompt made of it
 	LoginHint     string
 	Subject       string // whom the client expects, by its id_token_hint
 	MaxAge        int    // seconds; negative when absent
@@ -65,7 +65,11 @@ const (
 	promptLogin         = "login"
 	promptConsent       = "consent"
 	promptSelectAccount = "select_account"
+	promptLoginConsent  = promptLogin + " " + promptConsent
 )
+
+// prompts reports whether the client asked for a value, promptLogin or promptConsent, alone or together with the other.
+func (in Interaction) prompts(value string) bool { return in.Prompt == value || in.Prompt == promptLoginConsent }
 
 func (i *Issuer) sealInteraction(in Interaction) string {
 	return i.interactions.SealText(pack(1024, in.fields), []byte(i.Scope.EnvironmentID))

@@ -49,7 +49,7 @@ func mustLoginAgain(in Interaction, f facts) bool {
 	if fresh {
 		return false
 	}
-	if in.Prompt == promptLogin || (in.Subject != "" && in.Subject != f.session.User.ID) {
+	if in.prompts(promptLogin) || (in.Subject != "" && in.Subject != f.session.User.ID) {
 		return true
 	}
 	return in.MaxAge >= 0 && f.now.Sub(f.session.AuthTime) > time.Duration(in.MaxAge)*time.Second
@@ -58,7 +58,7 @@ func mustLoginAgain(in Interaction, f facts) bool {
 // mustAsk reports whether the user has to decide. A remembered consent is not used for a client that lives on the user's
 // machine only: anything there can pretend to be it (RFC 8252 §8.6).
 func mustAsk(in Interaction, f facts) bool {
-	if in.Prompt == promptConsent || f.local || f.consent == nil {
+	if in.prompts(promptConsent) || f.local || f.consent == nil {
 		return true
 	}
 	return slices.ContainsFunc(f.requested, func(s string) bool {

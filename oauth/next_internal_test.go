@@ -5,6 +5,25 @@ import (
 	"time"
 )
 
+func TestReadPrompt_HonoursEachValue(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string]string{
+		"": "", "login": promptLogin, "consent": promptConsent, "none": promptNone, "select_account": promptLogin,
+		"login consent": promptLoginConsent, "consent login": promptLoginConsent, "select_account consent": promptLoginConsent,
+		" consent  login  consent ": promptLoginConsent, "create": "", "create consent": promptConsent,
+	} {
+		if got, err := readPrompt(raw); got != want || err != nil {
+			t.Errorf("%q is read as %q, %v; want %q", raw, got, err, want)
+		}
+	}
+	for _, raw := range []string{"none login", "login none", "consent none", "none create", "none none"} {
+		_, err := readPrompt(raw)
+		if p := problemOf(err); err == nil || p.code != codeInvalidRequest {
+			t.Errorf("%q: %v", raw, err)
+		}
+	}
+}
+
 func TestNext_IsTheOnlyDecision(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
@@ -44,6 +63,14 @@ func TestNext_IsTheOnlyDecision(t *testing.T) {
 		"an old sign-in does not satisfy prompt=login": {
 			in(func(i *Interaction) { i.Prompt, i.LoggedInAt = promptLogin, now.Add(-time.Minute) }),
 			facts{session: session, consent: consent}, StepLogin, "",
+		},
+		"prompt=login consent signs in first": {
+			in(func(i *Interaction) { i.Prompt = promptLoginConsent }),
+			facts{session: session, consent: consent, requested: []string{"a"}}, StepLogin, "",
+		},
+		"prompt=login consent asks then": {
+			in(func(i *Interaction) { i.Prompt, i.LoggedInAt = promptLoginConsent, now.Add(-time.Minute) }),
+			facts{session: &Session{AuthTime: now.Add(-time.Minute)}, consent: consent, requested: []string{"a"}}, StepConsent, "",
 		},
 		"max_age exceeded": {
 			in(func(i *Interaction) { i.MaxAge = 60 }), facts{session: session, consent: consent}, StepLogin, "",
