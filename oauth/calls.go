@@ -73,16 +73,20 @@ func (m *Module) keepCalls(w http.ResponseWriter, r *http.Request, resourceID st
 	if err != nil {
 		return calls.Receipt{}, badReport(err)
 	}
-	if err := m.weighReport(key, len(raw), len(batch.Calls)); err != nil {
-		return calls.Receipt{}, err
-	}
 	release, err := m.reports.write(ctx)
 	if err != nil {
 		return calls.Receipt{}, err
 	}
 	defer release()
+	giveBack, err := m.weighReport(key, len(raw), len(batch.Calls))
+	if err != nil {
+		return calls.Receipt{}, err
+	}
 	kept, err := m.calls.Keep(ctx, resourceID, batch)
 	if err != nil {
+		if ctx.Err() == nil { // whoever hangs up in the middle may have had it written
+			giveBack()
+		}
 		return calls.Receipt{}, err
 	}
 	if batch.Dropped > 0 {
@@ -111,16 +115,17 @@ func (i *Issuer) authenticateReporter(r *http.Request, resourceID string) error 
 }
 
 // weighReport bounds what is written down for one MCP server in a minute, and with it what a credential can fill before retention takes
-// it away again. It counts kibibytes.
-func (m *Module) weighReport(key ratelimit.Key, bytes, count int) error {
+// it away again. It counts kibibytes. The caller calls giveBack when nothing was written.
+func (m *Module) weighReport(key ratelimit.Key, bytes, count int) (giveBack func(), err error) {
 	key.What = "calls-weight"
-	ok, after := m.limits.AllowN(key, (bytes+callWeight*count)>>10+1, m.callLimit<<10)
+	now, weight := m.now(), (bytes+callWeight*count)>>10+1
+	ok, after := m.limits.AllowN(key, weight, m.callLimit<<10)
 	if ok {
-		return nil
+		return func() { m.limits.GiveBack(key, weight, now) }, nil
 	}
 	p := tooMany(after)
 	p.description = "This MCP server reports more calls than are kept. Send them again later."
-	return p
+	return nil, p
 }
 
 func readReport(w http.ResponseWriter, r *http.Request) ([]byte, error) {

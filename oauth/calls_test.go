@@ -1,18 +1,23 @@
 package oauth_test
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/ostiary/ostiary/app/apptest/host"
 	"github.com/ostiary/ostiary/app/calls"
 	"github.com/ostiary/ostiary/app/clock"
 	"github.com/ostiary/ostiary/app/policy"
 	"github.com/ostiary/ostiary/app/secret"
+	"github.com/ostiary/ostiary/oauth/ratelimit"
 	"github.com/ostiary/ostiary/tenants"
 	"github.com/ostiary/ostiary/tenants/calllog"
 	"github.com/ostiary/ostiary/tenants/tenanttest"
@@ -215,6 +220,95 @@ func TestCalls_TooManyReportsWait(t *testing.T) {
 	}
 }
 
+// heavy is a report that fills a MiB.
+func heavy() (report []calls.Record) {
+	for range 200 {
+		r := someCall()
+		r.Arguments = map[string]json.RawMessage{"query": json.RawMessage(`"` + strings.Repeat("x", 4000) + `"`)}
+		report = append(report, r)
+	}
+	return report
+}
+
+// What is not written uses up nothing: after an outage, or behind a neighbour who took every place, a report is as welcome as before.
+func TestCalls_WhatIsNotWrittenWeighsNothing(t *testing.T) {
+	t.Parallel()
+	s := host.New(t, host.WithCallLimit(1), host.WithNodes(1))
+	server := credential(t, s, s.Acme, s.Acme.ResourceID, "main").knows(t)
+	neighbour := credential(t, s, s.Neighbour, s.Neighbour.ResourceID, "main").knows(t)
+	s.Clock.BeginWindow(ratelimit.Window)
+	report := heavy()
+	s.Cable.Cut()
+	for range 3 {
+		answer := server.tell(t, s.Acme.ResourceID, report...)
+		refused(t, "Postgres away", answer, http.StatusServiceUnavailable, "temporarily_unavailable")
+	}
+	s.Cable.Mend()
+	eventually(t, "Postgres", func() bool { return neighbour.tell(t, s.Neighbour.ResourceID, someCall()).Status == http.StatusOK })
+
+	unlock := lockCalls(t, s)
+	free := make(chan struct{})
+	busy := sync.WaitGroup{}
+	for range 4 { // all that are written at a time
+		busy.Go(func() {
+			for waits := true; waits; {
+				neighbour.tell(t, s.Neighbour.ResourceID, someCall())
+				select {
+				case <-free:
+					waits = false
+				default:
+				}
+			}
+		})
+	}
+	eventually(t, "the neighbour's reports", func() bool { return waiting(t, s) == 4 })
+	refused(t, "every place taken", server.tell(t, s.Acme.ResourceID, report...), http.StatusServiceUnavailable, "temporarily_unavailable")
+	unlock()
+	close(free)
+	busy.Wait()
+	if answer := server.tell(t, s.Acme.ResourceID, report...); answer.Status != http.StatusOK {
+		t.Errorf("what was not written used up the minute: %d %s", answer.Status, answer.Raw)
+	}
+	if ids := kept(t, s, s.Acme); len(ids) != len(report) {
+		t.Errorf("%d kept", len(ids))
+	}
+}
+
+// lockCalls lets nobody write a call down.
+func lockCalls(t *testing.T, s *host.Stack) (unlock func()) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), s.Database.OwnerURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(context.WithoutCancel(t.Context())) }) //nolint:errcheck // nothing is left to write
+	tx, err := conn.Begin(t.Context())
+	if err == nil {
+		_, err = tx.Exec(t.Context(), `lock table tool_calls in exclusive mode`)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := tx.Rollback(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// waiting counts the reports that are held up so.
+func waiting(t *testing.T, s *host.Stack) (n int) {
+	t.Helper()
+	err := s.DB.Pipe(s.Acme.Context(), func(b *pgx.Batch) {
+		b.Queue(`select count(*) from pg_locks where relation = 'tool_calls'::regclass and not granted`).
+			QueryRow(func(row pgx.Row) error { return row.Scan(&n) })
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 // Few large reports fill a disk as well as many small ones: what an MCP server may report in a minute has a weight, and the others
 // are not held up by it.
 func TestCalls_TooMuchWaits(t *testing.T) {
@@ -222,14 +316,6 @@ func TestCalls_TooMuchWaits(t *testing.T) {
 	s := host.New(t, host.WithCallLimit(1))
 	server := credential(t, s, s.Acme, s.Acme.ResourceID, "main").knows(t)
 	neighbour := credential(t, s, s.Neighbour, s.Neighbour.ResourceID, "main").knows(t)
-	heavy := func() (report []calls.Record) {
-		for range 200 {
-			r := someCall()
-			r.Arguments = map[string]json.RawMessage{"query": json.RawMessage(`"` + strings.Repeat("x", 4000) + `"`)}
-			report = append(report, r)
-		}
-		return report
-	}
 	light := func() []calls.Record { return []calls.Record{someCall()} }
 	accepted, held := 0, 0
 	for n := range 8 { // on one or two nodes, and a minute may begin in between

@@ -114,6 +114,21 @@ func (l *Limiter) AllowN(k Key, n, limit int) (ok bool, retryAfter time.Duration
 	return true, 0
 }
 
+// GiveBack takes back a use of k that weighs n and came to nothing. counted is a moment at or before AllowN counted it: what a window
+// that is over has counted is not taken from the one that began since. A count never goes below zero.
+func (l *Limiter) GiveBack(k Key, n int, counted time.Time) {
+	at := slot(maphash.Comparable(l.seed, k))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.roll(l.now())
+	c, known := l.counts[at]
+	if !known || !counted.UTC().Truncate(Window).Equal(l.window) {
+		return
+	}
+	c.local -= min(int32(n), c.local+c.total) //nolint:gosec // as AllowN
+	l.counts[at] = c
+}
+
 func (l *Limiter) roll(now time.Time) {
 	if start := now.UTC().Truncate(Window); !start.Equal(l.window) {
 		l.window = start

@@ -101,6 +101,60 @@ func TestAllowN_CountsWeights(t *testing.T) {
 	}
 }
 
+// What came to nothing is given back on every node, once, and to the window that counted it.
+func TestGiveBack_TakesNoMoreThanWasCounted(t *testing.T) {
+	t.Parallel()
+	w, all := nodes(t, 2)
+	k := ratelimit.Key{Scope: w.Acme.Scope(), What: "calls", Who: "server"}
+	share := func() {
+		t.Helper()
+		for _, node := range []int{0, 1, 0} {
+			if err := all[node].Share(w.Acme.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	fill := func(node int) { // to the bound of 10
+		t.Helper()
+		if ok, _ := all[node].AllowN(k, 10, 10); !ok {
+			t.Fatal("nothing is left")
+		}
+	}
+	full := func(when string, heard ...int) { // a node that counted little has not heard of the rest
+		t.Helper()
+		for _, node := range heard {
+			if ok, _ := all[node].Allow(k, 10); ok {
+				t.Errorf("%s: node %d still allows", when, node)
+			}
+		}
+	}
+	all[0].GiveBack(k, 5, w.Clock.Now()) // nothing was counted: it opens nothing
+	counted := w.Clock.Now()
+	fill(0)
+	all[0].GiveBack(k, 100, counted)
+	fill(0)
+	share()
+	full("more was given back than was counted", 0)
+	all[0].GiveBack(k, 10, counted)
+	share()
+	fill(1)
+	share()
+	full("what was shared was given back", 0, 1)
+	for _, l := range all {
+		l.GiveBack(k, 100, counted)
+	}
+	share()
+	fill(0)
+	share()
+	full("both nodes gave all of it back", 0, 1)
+
+	w.Clock.Advance(ratelimit.Window)
+	fill(0)
+	share()
+	all[0].GiveBack(k, 10, counted)
+	full("it was counted a window ago", 0)
+}
+
 // A count keeps nothing of the request it counts: what a client calls itself is cut from a body of any length.
 func TestAllow_KeepsNoRequest(t *testing.T) {
 	_, all := nodes(t, 1) // not parallel: it measures memory

@@ -12,8 +12,9 @@ import (
 
 type store struct{ db *db.DB }
 
-const addHits = `insert into rate_counters as r (tenant_id, key_hash, window_start, hits) values ($1, $2, $3, $4)
-on conflict (tenant_id, key_hash, window_start) do update set hits = r.hits + excluded.hits
+// A node that gave back what it had shared adds less than nothing.
+const addHits = `insert into rate_counters as r (tenant_id, key_hash, window_start, hits) values ($1, $2, $3, greatest($4, 0))
+on conflict (tenant_id, key_hash, window_start) do update set hits = greatest(r.hits + $4, 0)
 returning hits`
 
 // add adds a node's counts of one tenant and returns the totals of all nodes, in the same order: one round trip.
