@@ -25,6 +25,9 @@ func (m *Module) authorize(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	if r.Method == http.MethodPost && !isForm(r) { // OpenID Connect Core §3.1.2.1
+		return pageProblem("request_malformed", nil)
+	}
 	if err := r.ParseForm(); err != nil {
 		return pageProblem("request_malformed", err)
 	}

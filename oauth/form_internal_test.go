@@ -24,14 +24,11 @@ func post(target, authorization, body string) *http.Request {
 	return r
 }
 
-// What was posted is there once, whatever is asked for it and in whatever way it was sent.
+// What was posted is there once, whatever is asked for it.
 func TestParsePost_LeavesOneValue(t *testing.T) {
 	t.Parallel()
-	multipart := httptest.NewRequest(http.MethodPost, "/token", strings.NewReader(
-		"--x\r\nContent-Disposition: form-data; name=\"code\"\r\n\r\na\r\n--x--\r\n"))
-	multipart.Header.Set("Content-Type", "multipart/form-data; boundary=x")
 	for name, r := range map[string]*http.Request{
-		"a form": post("", "", "code=a"), "a form and a query": post("other=b", "", "code=a"), "multipart": multipart,
+		"a form": post("", "", "code=a"), "a form and a query": post("other=b", "", "code=a"),
 	} {
 		if err := parsePost(r); err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -46,6 +43,34 @@ func TestParsePost_LeavesOneValue(t *testing.T) {
 		if got := r.Form.Get("other"); (got == "b") != (name == "a form and a query") {
 			t.Errorf("%s: of the query %q", name, got)
 		}
+	}
+}
+
+func TestReadForm_TakesFormsOnly(t *testing.T) {
+	t.Parallel()
+	for contentType, want := range map[string]bool{
+		"application/x-www-form-urlencoded": true, "application/x-www-form-urlencoded; charset=UTF-8": true,
+		"Application/X-WWW-Form-Urlencoded": true,
+		"":                                  false, "multipart/form-data; boundary=x": false, "multipart/mixed; boundary=x": false, "application/json": false,
+		"text/plain": false, "application/x-www-form-urlencoded, multipart/form-data": false, "application/x-www-form-urlencoded2": false, ";": false,
+	} {
+		r := post("", "", "code=a")
+		r.Header.Set("Content-Type", contentType)
+		err := readForm(r)
+		if (err == nil) != want || want && r.PostForm.Get("code") != "a" {
+			t.Errorf("%q: %v, posted %v", contentType, err, r.PostForm)
+		}
+		if err == nil {
+			continue
+		}
+		wantRefusal(t, err)
+		if r.Form != nil || r.MultipartForm != nil {
+			t.Errorf("%q: the body was read", contentType)
+		}
+	}
+	empty := httptest.NewRequest(http.MethodPost, "/token", http.NoBody)
+	if err := readForm(empty); err != nil {
+		t.Errorf("nothing at all: %v; what is missing is told by whoever misses it", err)
 	}
 }
 

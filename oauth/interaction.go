@@ -69,7 +69,9 @@ const (
 )
 
 // prompts reports whether the client asked for a value, promptLogin or promptConsent, alone or together with the other.
-func (in Interaction) prompts(value string) bool { return in.Prompt == value || in.Prompt == promptLoginConsent }
+func (in Interaction) prompts(value string) bool {
+	return in.Prompt == value || in.Prompt == promptLoginConsent
+}
 
 func (i *Issuer) sealInteraction(in Interaction) string {
 	return i.interactions.SealText(pack(1024, in.fields), []byte(i.Scope.EnvironmentID))

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"mime"
 	"net/http"
 	"net/url"
 
@@ -63,9 +64,13 @@ type tokenAnswer struct {
 	TokenType    string `json:"token_type"`
 }
 
-// readForm parses a protocol post. Credentials in the URL are refused (RFC 6749 §2.3.1), and so is any parameter that comes
-// twice (§3.2), save resource (RFC 8707 §2).
+// readForm parses a protocol post. Whatever is not a form by its content type is refused before anything is read of it (RFC 6749
+// §4.1.3, appendix B): fosite would read other kinds after our checks. Credentials in the URL are refused (§2.3.1), and so is any
+// parameter that comes twice (§3.2), save resource (RFC 8707 §2).
 func readForm(r *http.Request) error {
+	if !isForm(r) {
+		return badRequest(codeInvalidRequest, "Send the parameters as "+formType+".")
+	}
 	if r.URL.RawQuery != "" {
 		return badRequest(codeInvalidRequest, "Send parameters in the body, not in the URL.")
 	}
@@ -78,6 +83,21 @@ func readForm(r *http.Request) error {
 	return nil
 }
 
+const formType = "application/x-www-form-urlencoded"
+
+// isForm reports whether a post says that it carries a form, or carries nothing and says nothing.
+func isForm(r *http.Request) bool {
+	contentType := r.Header.Get("Content-Type")
+	switch contentType {
+	case formType:
+		return true
+	case "":
+		return r.ContentLength == 0
+	}
+	mediaType, _, _ := mime.ParseMediaType(contentType) // what is malformed, http.Request refuses
+	return mediaType == formType
+}
+
 // parsePost parses a posted form. Without a query in the URL the form of both is not copied together: it is the posted one.
 func parsePost(r *http.Request) error {
 	if r.URL.RawQuery != "" {
@@ -85,9 +105,7 @@ func parsePost(r *http.Request) error {
 	}
 	r.Form = url.Values{}
 	err := r.ParseForm()
-	if len(r.PostForm) > 0 { // of a multipart form nothing is read yet, and both are still to be filled in
-		r.Form = r.PostForm
-	}
+	r.Form = r.PostForm
 	return err
 }
 
