@@ -63,27 +63,34 @@ func (s *store) redeem(ctx context.Context, i *Issuer, g *grant, consentID strin
 	return made, nil
 }
 
-const revokeGrant = `update grants set revoked_at = $4, revoked_reason = $5
-where tenant_id = $1 and environment_id = $2 and id = $3 and client_id = $6 and revoked_at is null`
+// A grant that is already over is left as it is, and nothing is recorded of it.
+var revokeGrant = `with revoked as (
+  update grants set revoked_at = $4, revoked_reason = $5
+  where tenant_id = $1 and environment_id = $2 and id = $3 and client_id = $6 and revoked_at is null
+  returning id
+)
+` + audit.InsertFrom("revoked", 7)
 
-// revokeGrant tombstones a grant and records why. A client that goes away does not undo it: replay is answered by revoking
-// and then failing.
+// revokeGrant tombstones a grant and records why: one statement, one commit. A client that goes away does not undo it: replay is
+// answered by revoking and then failing.
 func (s *store) revokeGrant(ctx context.Context, i *Issuer, grantID, clientID, reason string, now time.Time) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeTimeout)
 	defer cancel()
-	ctx = scope.WithActor(ctx, scope.Actor{Kind: scope.ActorClient, ID: clientID})
-	var revoked bool
-	err := s.db.Pipe(ctx, func(b *pgx.Batch) {
-		b.Queue(revokeGrant, i.Scope.TenantID, i.Scope.EnvironmentID, grantID, now, reason, clientID).Exec(affected(&revoked))
+	event, err := audit.Values(scope.WithActor(ctx, scope.Actor{Kind: scope.ActorClient, ID: clientID}), now, audit.Event{
+		Action: "grant.revoked", TargetKind: "grant", TargetID: grantID, Detail: map[string]any{"reason": reason},
 	})
-	if err != nil || !revoked {
+	if err != nil {
 		return err
 	}
-	return s.db.Send(ctx, func(b *pgx.Batch) error {
-		return audit.Queue(ctx, b, now, audit.Event{
-			Action: "grant.revoked", TargetKind: "grant", TargetID: grantID, Detail: map[string]any{"reason": reason},
-		})
+	err = s.db.Pipe(ctx, func(b *pgx.Batch) {
+		b.Queue(revokeGrant, append([]any{
+			i.Scope.TenantID, i.Scope.EnvironmentID, grantID, now, reason, clientID,
+		}, event...)...)
 	})
+	if err != nil {
+		return fmt.Errorf("revoke grant: %w", err)
+	}
+	return nil
 }
 
 const revokeTimeout = 5 * time.Second
