@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	hotClients      = 64 // hosts that the users' consents are for
+	hotClients      = 1000 // that the users' consents are for, each registered
 	benchPassword   = "correct horse battery"
 	sessionPrefix   = "bench-session-" // and the user's number: the session cookie
 	cheapMemoryKiB  = 8

@@ -50,7 +50,7 @@ type measured struct {
 	P99            time.Duration `json:"p99_ns"`
 	Statements     float64       `json:"statements"`
 	RoundTrips     float64       `json:"round_trips"`
-	Commits        float64       `json:"durable_commits"`
+	Commits        float64       `json:"commits"`
 	Allocations    float64       `json:"server_allocations"`
 	AllocatedBytes float64       `json:"server_allocated_bytes"`
 	ServerCPU      float64       `json:"server_cpu_us"`
