@@ -8,7 +8,7 @@ GO ?= go
 VERSION ?= dev
 IMAGE ?= ostiary:$(VERSION)
 FUZZTIME ?= 20s
-FUZZINPUTS ?= 5000x
+FUZZINPUTS ?= 20000x
 
 # Tools that do not belong in go.mod, pinned. Built once, then kept in Go's build cache.
 GOLANGCI := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -129,7 +129,7 @@ vectors: ## Write decision vectors to dist/vectors, the random ones afresh; SEED
 
 # By number of inputs and not by time: a slow machine takes longer, and finds as much.
 .PHONY: fuzz-smoke
-fuzz-smoke: ## Run every fuzz target on FUZZINPUTS (5000x) new inputs
+fuzz-smoke: ## Run every fuzz target on FUZZINPUTS (20000x) new inputs
 	@$(MAKE) fuzz FUZZTIME=$(FUZZINPUTS)
 
 .PHONY: vuln
