@@ -3,7 +3,9 @@
 package postgres_test
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -341,5 +343,69 @@ func TestStart_RefusesOptionsThatCannotWork(t *testing.T) {
 	_, err := postgres.Start(context.Background(), postgres.Options{URL: "postgres://u:secretword@127.0.0.1:1/x"})
 	if !errs.Is(err, errs.Unavailable) || strings.Contains(err.Error(), "secretword") {
 		t.Errorf("a server that is not there: %v", err)
+	}
+}
+
+// What root's server keeps elsewhere for a directory outlives it once: who finds the directory again can bring it back.
+func TestSetAside_KeepsWhatADirectoryThatIsGoneLeft(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "closed")
+	var log bytes.Buffer
+	setAside := func() error {
+		return postgres.SetAside(context.Background(), postgres.Options{DataDir: dir, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	}
+	if err := setAside(); err != nil || log.Len() > 0 {
+		t.Fatalf("%v, %s", err, &log)
+	}
+	if os.Geteuid() != 0 {
+		return // for others nothing is elsewhere
+	}
+	start := func() (server *postgres.Server, used string) {
+		server = startServer(t, postgres.Options{DataDir: dir, Fast: true})
+		return server, filepath.Dir(queryText(t, server.AdminURL(), `select current_setting('data_directory')`))
+	}
+	leave := func(word string) (used string) {
+		server, used := start()
+		t.Cleanup(func() { os.RemoveAll(used); os.RemoveAll(used + ".aside"); os.RemoveAll(used + ".new") })
+		exec1(t, server.AdminURL(), `create table said as select '`+word+`' as word`)
+		if err := setAside(); err != nil || log.Len() > 0 {
+			t.Errorf("the directory is there: %v, %s", err, &log)
+		}
+		if err := os.Remove(dir); err != nil {
+			t.Fatal(err)
+		}
+		if err := setAside(); !errs.Is(err, errs.Conflict) {
+			t.Errorf("under a running server: %v, want a conflict", err)
+		}
+		stopServer(t, server)
+		return used
+	}
+	for _, word := range []string{"first", "second"} {
+		used := leave(word)
+		for range 2 { // the second finds nothing, and leaves what is kept
+			if err := setAside(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := os.Stat(used); !os.IsNotExist(err) {
+			t.Errorf("the cluster of %s is still in use: %v", word, err)
+		}
+		if !strings.Contains(log.String(), used+".aside") {
+			t.Errorf("nobody is told where it is: %s", &log)
+		}
+		log.Reset()
+	}
+	used := leave("third")
+	if err := postgres.Reset(context.Background(), postgres.Options{DataDir: dir}); err != nil {
+		t.Fatal(err)
+	}
+	for _, move := range [][2]string{{used, used + ".new"}, {used + ".aside", used}} {
+		if err := os.Rename(move[0], move[1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server, _ := start()
+	if got := queryText(t, server.AdminURL(), `select word from said`); got != "second" {
+		t.Errorf("brought back: %q", got)
 	}
 }

@@ -14,3 +14,6 @@ func startLocal(context.Context, Options) (*Server, error) {
 
 // Reset has nothing to remove on this system.
 func Reset(context.Context, Options) error { return nil }
+
+// SetAside has nothing to keep on this system.
+func SetAside(context.Context, Options) error { return nil }

@@ -48,7 +48,8 @@ func defaultDataDir() string {
 }
 
 // openDataDir opens a data directory and makes what is not there yet. An empty or missing one gets a new master key, and so
-// must not find a cluster that was sealed under an earlier one: what was kept elsewhere for a directory of this name goes first.
+// must not find a cluster that was sealed under an earlier one: what was kept elsewhere for a directory of this name is set aside
+// first, or removed by a reset.
 func openDataDir(ctx context.Context, path string, reset bool, log *slog.Logger) (*dataDir, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -68,7 +69,11 @@ func openDataDir(ctx context.Context, path string, reset bool, log *slog.Logger)
 	case state == dirForeign: // what is marked as ours may be cleared later
 		return nil, fmt.Errorf("data directory: %s holds files of somebody else; name an empty or a new directory", path)
 	case state == dirEmpty: // before the mark is made: after a crash in between it is empty still
-		if err := postgres.Reset(ctx, postgres.Options{DataDir: clusterDir(path), Logger: log}); err != nil {
+		clear := postgres.SetAside
+		if reset {
+			clear = postgres.Reset
+		}
+		if err := clear(ctx, postgres.Options{DataDir: clusterDir(path), Logger: log}); err != nil {
 			return nil, fmt.Errorf("data directory: %w", err)
 		}
 	}

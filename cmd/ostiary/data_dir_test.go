@@ -57,7 +57,8 @@ func TestDataDir_KeepsItsSecretsUntilReset(t *testing.T) {
 }
 
 // A cluster was sealed under the master key of its data directory. When that directory is lost, a new one of the same name must
-// not find it: as root it is kept elsewhere, in a place of that name. A directory that is not new keeps what it has.
+// not find it: as root it is kept elsewhere, in a place of that name. The directory may only not be mounted, so the cluster is set
+// aside. A directory that is not new keeps what it has.
 func TestDataDir_ANewOneStartsWithANewCluster(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "dev")
@@ -110,7 +111,25 @@ func TestDataDir_ANewOneStartsWithANewCluster(t *testing.T) {
 	if got := visits(); got != 1 {
 		t.Errorf("the new directory has the cluster of the old one: %d visits", got)
 	}
-	if said := strings.Contains(log.String(), "removing the Postgres cluster"); said != (os.Geteuid() == 0) {
+	isRoot := os.Geteuid() == 0
+	if said := strings.Contains(log.String(), "is set aside"); said != isRoot {
 		t.Errorf("the log: %q", &log)
+	}
+	aside := elsewhere[0] + ".aside"
+	elsewhere = append(elsewhere, aside)
+	if _, err := os.Stat(aside); (err == nil) != isRoot {
+		t.Errorf("what was kept: %v", err)
+	}
+	if err := os.RemoveAll(path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openDataDir(t.Context(), path, true, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(elsewhere[0], "data")); !os.IsNotExist(err) {
+		t.Errorf("--reset keeps the cluster: %v", err)
+	}
+	if _, err := os.Stat(aside); (err == nil) != isRoot {
+		t.Errorf("--reset touches what is set aside: %v", err)
 	}
 }
