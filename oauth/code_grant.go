@@ -116,7 +116,7 @@ func (h *codeGrant) PopulateTokenEndpointResponse(ctx context.Context, r fosite.
 	}
 	scopes := resource.stillOffered(code.Scopes)
 	if len(scopes) == 0 {
-		return invalidGrant("Nothing of what was allowed is offered any more.")
+		return errNothingOffered
 	}
 	g := grant{
 		ID: code.GrantID, UserID: code.UserID, ClientID: code.ClientID, ResourceID: code.ResourceID, OrgID: code.OrgID,
@@ -138,6 +138,8 @@ func (h *codeGrant) PopulateTokenEndpointResponse(ctx context.Context, r fosite.
 		grant: g, resource: resource, scopes: scopes, generation: generation, nonce: code.Nonce,
 	}, now)
 }
+
+var errNothingOffered = invalidGrant("Nothing of what was allowed is offered any more.")
 
 // refuseReplay handles a code whose grant could not be made: a second redemption, which revokes what the first one got
 // (RFC 6749 §4.1.2), or a consent that was withdrawn meanwhile.

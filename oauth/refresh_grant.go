@@ -72,7 +72,11 @@ func (h *refreshGrant) PopulateTokenEndpointResponse(ctx context.Context, r fosi
 	if !ok {
 		return invalidGrant("The MCP server is gone.")
 	}
-	scopes, ok := narrow(resource.stillOffered(g.Scopes), splitScopes(r.GetRequestForm().Get("scope")))
+	offered := resource.stillOffered(g.Scopes)
+	if len(offered) == 0 {
+		return errNothingOffered
+	}
+	scopes, ok := narrow(offered, splitScopes(r.GetRequestForm().Get("scope")))
 	if !ok {
 		return badRequest(codeInvalidScope, "Nothing of what was asked for is granted.")
 	}

@@ -50,13 +50,22 @@ func (r *Resource) baseline() []string {
 	return scopes
 }
 
-// stillOffered returns what of granted the resource offers today: what an admin removed is gone at the next refresh.
+// stillOffered returns what of granted the resource offers today: what an admin removed is gone at the next refresh. What is granted
+// without a question stays, but is no permission of its own: where it is all that remains, nothing does.
 func (r *Resource) stillOffered(granted []string) []string {
 	out := make([]string, 0, len(granted))
+	removed, silent := 0, 0
 	for _, s := range granted {
-		if _, ok := r.scope(s); ok || isSilentScope(s) {
-			out = append(out, s)
+		if isSilentScope(s) {
+			silent++
+		} else if _, ok := r.scope(s); !ok {
+			removed++
+			continue
 		}
+		out = append(out, s)
+	}
+	if removed > 0 && silent == len(out) {
+		return nil
 	}
 	return out
 }
