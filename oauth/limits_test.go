@@ -2,6 +2,8 @@ package oauth_test
 
 import (
 	"net/http"
+	"net/url"
+	"strconv"
 	"testing"
 
 	"github.com/ostiary/ostiary/app/apptest/host"
@@ -41,4 +43,47 @@ func TestLimits_AnswerTooManyAndNeverHideADeadToken(t *testing.T) {
 		})
 	}
 	refused(t, "registration over its bound", post, 429, "temporarily_unavailable")
+}
+
+// Whoever makes up a client for each request is bounded by where they come from.
+func TestLimits_OneAddressIsBoundWhateverItsClients(t *testing.T) {
+	t.Parallel()
+	s := host.New(t, host.WithRateLimit(2)) // ten of one address, on each node until they share their counts
+	s.Clock.BeginWindow(ratelimit.Window)
+	var last host.Answer
+	for n := range 10*len(s.Nodes) + 1 {
+		last = askAs(t, s, "client-"+strconv.Itoa(n))
+		if n < 10 && last.Status != http.StatusUnauthorized {
+			t.Fatalf("request %d of an address: %d %s", n+1, last.Status, last.Raw)
+		}
+	}
+	refused(t, "one more of that address", last, 429, "temporarily_unavailable")
+}
+
+// Nodes tell each other what they counted: asking one after the other gains nothing.
+func TestLimits_HoldOverNodes(t *testing.T) {
+	t.Parallel()
+	const limit = 1000
+	s := host.New(t, host.WithRateLimit(limit), host.WithNodes(2))
+	s.Clock.BeginWindow(ratelimit.Window)
+	for range limit + 50 { // half of them at each node
+		if last := askAs(t, s, "nobody"); last.Status == http.StatusTooManyRequests {
+			return // they were that quick
+		}
+	}
+	more := 0
+	eventually(t, "the nodes share their counts", func() bool {
+		if more++; more > limit/2 {
+			t.Fatal("a node had to reach its bound alone")
+		}
+		return askAs(t, s, "nobody").Status == http.StatusTooManyRequests
+	})
+}
+
+// askAs sends a token request of a client that does not exist.
+func askAs(t *testing.T, s *host.Stack, clientID string) host.Answer {
+	t.Helper()
+	return host.PostForm(t, s.Acme.Issuer+"/token", url.Values{
+		"grant_type": {"authorization_code"}, "client_id": {clientID}, "code": {"oac_AAAA"},
+	})
 }
