@@ -85,7 +85,7 @@ const (
 // Later it is good only while its successor was never used (the answer was lost on its way), and not in several
 // generations in a row: that is two parties living off one grant. Anything else is a replay (RFC 9700 §4.14.2).
 func judgeRefresh(s refreshState, presented int, grace time.Duration, now time.Time) refreshVerdict {
-	expired := now.After(s.EndsAt) || (s.IdleEndsAt != nil && now.After(*s.IdleEndsAt))
+	expired := !now.Before(s.EndsAt) || (s.IdleEndsAt != nil && !now.Before(*s.IdleEndsAt))
 	switch {
 	case s.RevokedAt != nil, expired, presented < 1, presented > s.Generation:
 		return refreshDead

@@ -28,6 +28,8 @@ func TestJudgeRefresh_ToleratesBurstsAndCatchesThieves(t *testing.T) {
 		"revoked":                       {alive(refreshState{Generation: 3, RevokedAt: &past}), 3, refreshDead},
 		"absolute end":                  {refreshState{Generation: 3, EndsAt: past, IdleEndsAt: &future}, 3, refreshDead},
 		"idle end":                      {refreshState{Generation: 3, EndsAt: future, IdleEndsAt: &past}, 3, refreshDead},
+		"at its absolute end":           {refreshState{Generation: 3, EndsAt: now, IdleEndsAt: &future}, 3, refreshDead},
+		"at its idle end":               {refreshState{Generation: 3, EndsAt: future, IdleEndsAt: &now}, 3, refreshDead},
 		"predecessor after 76 s":        {alive(refreshState{Generation: 2, RotatedAt: []time.Time{ago(76 * time.Second)}}), 1, refreshRepeat},
 		"two back inside the grace":     {alive(refreshState{Generation: 3, RotatedAt: []time.Time{ago(10 * time.Second), ago(90 * time.Second)}}), 1, refreshRepeat},
 		"two back outside the grace":    {alive(refreshState{Generation: 3, RotatedAt: []time.Time{ago(10 * time.Second), ago(121 * time.Second)}}), 1, refreshReplayed},
