@@ -37,7 +37,7 @@ func (g *Gate) report(ctx context.Context, o outcome, status int) {
 		}
 		r.ID, r.Kind, r.Tool = secret.NewOrderedID("call", r.At), c.target.Kind, shortened(c.target.Name, recordedTarget)
 		r.Allowed, r.Shadowed, r.Reason, r.Missing = !c.denied, !c.denied && !c.Allowed, c.Reason, c.Missing
-		r.Arguments = auditedArguments(m.params, o.view.audited(c.target))
+		r.Arguments, r.Risk = auditedArguments(m.params, o.view.audited(c.target)), o.view.rules.Risk(c.target)
 		g.observe(ctx, r)
 	}
 	if len(o.verdict.calls) == 0 && o.verdict.refused != "" {

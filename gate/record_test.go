@@ -45,7 +45,8 @@ func TestObserve_ARecordHoldsWhatTheDecisionWasMadeFrom(t *testing.T) {
 	got.ID, got.At, got.LatencyUS, got.Arguments, got.Scopes, got.Silence = "", is.clock.now(), 0, nil, nil, 0
 	want := calls.Record{At: got.At, Kind: policy.TargetTool, Tool: "write_data", User: "usr_ann", Organization: "org_globex",
 		Client: "cli_claude", Host: "claude-code", Grant: "grt_1", Proof: calls.ProofToken, Allowed: true,
-		Reason: policy.ReasonAllowed, Revision: 1, Sequence: got.Sequence, Status: http.StatusAccepted}
+		Reason: policy.ReasonAllowed, Revision: 1, Sequence: got.Sequence, Status: http.StatusAccepted,
+		Risk: policy.RiskWrite}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("recorded\n%+v, want\n%+v", got, want)
 	}
@@ -60,7 +61,8 @@ func TestObserve_NothingButCallsIsRecorded(t *testing.T) {
 	w.call(t, http.MethodPost, "/mcp", token, "nonsense").want(t, http.StatusBadRequest)
 	w.call(t, http.MethodGet, "/mcp", token, "").want(t, http.StatusOK)
 	w.call(t, http.MethodPost, "/mcp", token, callBody(1, strings.Repeat("long ", 9999))).want(t, http.StatusOK)
-	if got := <-seen; len(got.Tool) != recordedTarget || got.Reason != policy.ReasonUnknownTool || got.Arguments != nil {
+	if got := <-seen; len(got.Tool) != recordedTarget || got.Reason != policy.ReasonUnknownTool || got.Arguments != nil ||
+		got.Risk != "" {
 		t.Errorf("recorded %+v", got)
 	}
 	if len(seen) != 0 {

@@ -32,6 +32,8 @@ type Record struct {
 	LatencyUS    int64             `json:"latency_us"`
 	// Arguments are those of the call that the policy lists as audited, and no others.
 	Arguments map[string]json.RawMessage `json:"arguments,omitempty"`
+	// Risk of what was called, as far as the reporter knows: what it keeps when it has no room for everything. It is not reported.
+	Risk policy.Risk `json:"-"`
 }
 
 // KindRequest is the kind of a record about a request that names no target, e.g. an initialize that was refused because the

@@ -65,6 +65,18 @@ func (c *Compiled) decide(target Target, granted ScopeSet) (Decision, Risk) {
 	return t.decide(granted), t.risk
 }
 
+// Risk returns that of the most dangerous scope a target needs; empty when the document does not map it.
+func (c *Compiled) Risk(target Target) Risk {
+	t, guarded := c.find(target)
+	switch {
+	case !guarded:
+		return RiskRead
+	case t == nil:
+		return ""
+	}
+	return t.risk
+}
+
 // find returns the entry of a target, nil when there is none. guarded is false for prompts and contents of a document that
 // maps none of them.
 func (c *Compiled) find(target Target) (t *compiledTool, guarded bool) {

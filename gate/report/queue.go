@@ -1,6 +1,8 @@
 package report
 
 import (
+	"cmp"
+	"slices"
 	"sync"
 
 	"github.com/ostiary/ostiary/app/calls"
@@ -12,18 +14,19 @@ type numbered struct {
 	number int64
 }
 
-// queue holds records in the order they came, within bounds.
+// queue holds records in the order they came, within bounds. They wait in lanes by what they are worth, so that nobody can push
+// the record of what he did out with calls that cost him nothing.
 type queue struct {
 	mostRecords, mostBytes int
 
 	mu      sync.Mutex
-	items   []numbered // from head on
-	head    int
+	lanes   [lanes]lane
 	next    int64 // number of the next record
-	bytes   int   // of items and of what is taken
+	bytes   int   // of what waits and of what is taken
 	taken   int   // records under way, which count for the bounds
 	dropped int64 // for want of room, and not told the issuer yet
 	lost    int64 // ever
+	gaps    bool  // some were dropped that others had come before
 	closed  bool
 }
 
@@ -41,7 +44,7 @@ func sizeOf(r *calls.Record) int {
 	return size
 }
 
-// push adds a record and returns how many wait now. Where there is no room the oldest give way.
+// push adds a record and returns how many wait now. Where there is no room, what is worth least gives way, of that the oldest.
 func (q *queue) push(r calls.Record) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -49,31 +52,48 @@ func (q *queue) push(r calls.Record) int {
 		q.lost++
 		return 0
 	}
-	q.items = append(q.items, numbered{r, q.next})
+	q.lanes[worth(&r)].push(numbered{r, q.next})
 	q.next++
 	q.bytes += sizeOf(&r)
 	for q.length() > 0 && (q.length()+q.taken > q.mostRecords || q.bytes > q.mostBytes) {
-		r := q.shift()
-		q.bytes -= sizeOf(&r.Record)
-		q.dropped++
-		q.lost++
+		q.drop()
 	}
 	return q.length()
 }
 
-func (q *queue) length() int { return len(q.items) - q.head }
-
-// shift removes the oldest record.
-func (q *queue) shift() numbered {
-	r := q.items[q.head]
-	q.items[q.head] = numbered{} // lets go of what it points to
-	q.head++
-	if q.head > 64 && q.head > len(q.items)/2 {
-		n := copy(q.items, q.items[q.head:])
-		clear(q.items[n:])
-		q.items, q.head = q.items[:n], 0
+// drop removes the oldest record of the lowest lane that holds any.
+func (q *queue) drop() {
+	for i := range q.lanes {
+		if q.lanes[i].length() == 0 {
+			continue
+		}
+		r := q.lanes[i].shift()
+		q.bytes -= sizeOf(&r.Record)
+		q.dropped++
+		q.lost++
+		if oldest := q.oldest(); oldest != nil && oldest.first().number < r.number {
+			q.gaps = true
+		}
+		return
 	}
-	return r
+}
+
+func (q *queue) length() (n int) {
+	for i := range q.lanes {
+		n += q.lanes[i].length()
+	}
+	return n
+}
+
+// oldest is the lane of the record that came first; nil when none waits.
+func (q *queue) oldest() (oldest *lane) {
+	for i := range q.lanes {
+		l := &q.lanes[i]
+		if l.length() > 0 && (oldest == nil || l.first().number < oldest.first().number) {
+			oldest = l
+		}
+	}
+	return oldest
 }
 
 // take removes up to most of the oldest records and says how many were dropped that the issuer was not told of. The records
@@ -82,7 +102,7 @@ func (q *queue) take(most int) (list []numbered, dropped int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for len(list) < most && q.length() > 0 {
-		list = append(list, q.shift())
+		list = append(list, q.oldest().shift())
 	}
 	q.taken = len(list)
 	return list, q.dropped
@@ -103,20 +123,26 @@ func (q *queue) done(list []numbered, told int64) {
 func (q *queue) giveBack(list []numbered) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	rest := q.items[q.head:]
-	q.items, q.head = append(append(make([]numbered, 0, len(list)+len(rest)), list...), rest...), 0
+	var back [lanes][]numbered
+	for i := range list {
+		at := worth(&list[i].Record)
+		back[at] = append(back[at], list[i])
+	}
+	for i := range back {
+		q.lanes[i].giveBack(back[i])
+	}
 	q.taken -= len(list)
 }
 
 // since returns copies of the records from a number on, the oldest first.
-func (q *queue) since(number int64) []numbered {
+func (q *queue) since(number int64) (list []numbered) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	from := len(q.items)
-	for from > q.head && q.items[from-1].number >= number {
-		from--
+	for i := range q.lanes {
+		list = append(list, q.lanes[i].since(number)...)
 	}
-	return append([]numbered(nil), q.items[from:]...)
+	slices.SortFunc(list, func(a, b numbered) int { return cmp.Compare(a.number, b.number) })
+	return list
 }
 
 // state is what a queue holds.
@@ -126,14 +152,15 @@ type state struct {
 	next    int64
 	dropped int64
 	lost    int64
+	gaps    bool
 }
 
 func (q *queue) state() state {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	s := state{waiting: q.length() + q.taken, first: q.next, next: q.next, dropped: q.dropped, lost: q.lost}
-	if q.length() > 0 {
-		s.first = q.items[q.head].number
+	s := state{waiting: q.length() + q.taken, first: q.next, next: q.next, dropped: q.dropped, lost: q.lost, gaps: q.gaps}
+	if oldest := q.oldest(); oldest != nil {
+		s.first = oldest.first().number
 	}
 	return s
 }

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/ostiary/ostiary/app/calls"
 	"github.com/ostiary/ostiary/app/clock"
+	"github.com/ostiary/ostiary/app/policy"
 	"github.com/ostiary/ostiary/app/secret"
 	"github.com/ostiary/ostiary/gate/report"
 )
@@ -275,6 +277,55 @@ func TestReporter_OverflowIsCountedExactly(t *testing.T) {
 	}
 	if s := r.Stats(); s.Lost != 3000 || s.Waiting != 0 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// Who did harm cannot push its record out with calls that cost nothing, however many, before a restart or after it: what is worth
+// less gives way, his or anybody's.
+func TestReporter_CheapCallsPushNoRecordOfHarmOut(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	i.respond(status(http.StatusTooManyRequests))
+	o := i.options()
+	o.MaxRecords, o.SpoolDir = 100, t.TempDir()
+	r := start(t, o)
+	do := func(tool string, allowed bool, risk policy.Risk) {
+		c := record(0)
+		c.Tool, c.Allowed, c.Risk = tool, allowed, risk
+		r.Observe(t.Context(), c)
+	}
+	flood := func(tool string, allowed bool, risk policy.Risk) {
+		for range 1000 {
+			do(tool, allowed, risk)
+		}
+	}
+	flood("before", false, policy.RiskDestructive) // one batch of these may be under way
+	do("delete", true, policy.RiskDestructive)
+	do("update", true, policy.RiskWrite)
+	flood("denied", false, policy.RiskDestructive)
+	do("read", true, policy.RiskRead)
+	flood("denied", false, "")
+	if err := r.Close(cancelled()); err != nil {
+		t.Fatal(err)
+	}
+	r = start(t, o)
+	flood("made up", true, "") // let through in shadow mode
+	flood("denied", false, policy.RiskRead)
+	do("delete again", true, "unheard of")
+	if s := r.Stats(); s.Waiting != 100 {
+		t.Errorf("%d wait", s.Waiting)
+	}
+	i.respond(nil)
+	if err := r.Flush(patient(t)); err != nil {
+		t.Fatal(err)
+	}
+	order, dropped := i.got()
+	if len(order) != 100 || dropped != 5004-100 {
+		t.Errorf("%d arrived, %d dropped", len(order), dropped)
+	}
+	harm := slices.DeleteFunc(order, func(tool string) bool { return !slices.Contains([]string{"delete", "update", "delete again"}, tool) })
+	if !slices.Equal(harm, []string{"delete", "update", "delete again"}) {
+		t.Errorf("of what did harm %q is known", harm)
 	}
 }
 

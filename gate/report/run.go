@@ -196,6 +196,9 @@ func (s *sending) leave() {
 		s.queue.giveBack(s.under.records)
 		s.under = nil
 	}
+	if s.spool != nil && s.queue.state().gaps {
+		s.spool.closeFile() // it is written anew: what was dropped from the middle must not come back
+	}
 	s.save()
 	left := s.queue.state().waiting
 	if s.spool == nil {

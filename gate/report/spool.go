@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"github.com/ostiary/ostiary/app/calls"
+	"github.com/ostiary/ostiary/app/policy"
 )
 
 const (
@@ -44,6 +45,12 @@ type spooled struct {
 	next    int64 // number after the last
 	dropped int64
 	damaged int // lines that could not be read
+}
+
+// spoolRecord is a record with what the issuer is not told.
+type spoolRecord struct {
+	*calls.Record
+	Risk policy.Risk `json:"risk,omitempty"`
 }
 
 // openSpool opens the spool in a directory, which it makes, and reads what is in it.
@@ -81,10 +88,12 @@ func readSpool(path string) (spooled, error) {
 	for lines.Scan() {
 		kind, number, content, ok := parseLine(lines.Bytes())
 		var r calls.Record
+		with := spoolRecord{Record: &r}
 		switch {
 		case ok && kind == kindSettled && json.Unmarshal(content, &left.dropped) == nil:
 			settled = number
-		case ok && kind == kindRecord && json.Unmarshal(content, &r) == nil:
+		case ok && kind == kindRecord && json.Unmarshal(content, &with) == nil:
+			r.Risk = with.Risk
 			left.records = append(left.records, numbered{r, number})
 		default:
 			left.damaged++
@@ -131,7 +140,7 @@ func (s *spool) save(list []numbered) error {
 	}
 	var out []byte
 	for i := range list {
-		content, err := json.Marshal(&list[i].Record)
+		content, err := json.Marshal(spoolRecord{&list[i].Record, list[i].Risk})
 		if err != nil {
 			return fmt.Errorf("spool: %w", err)
 		}
