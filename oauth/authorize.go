@@ -32,7 +32,7 @@ func (m *Module) authorize(c echo.Context) error {
 		return pageProblem("request_malformed", err)
 	}
 	attemptOf(r.Context()).facts.ClientID = cleanID(r.Form.Get("client_id"))
-	client, redirect, err := knownClient(r, i)
+	client, redirect, err := m.knownClient(c, i)
 	if err != nil {
 		return err
 	}
@@ -61,13 +61,14 @@ func (in Interaction) answerTo() answerTo {
 }
 
 // knownClient runs the checks whose failures are shown on a page: who asks, and where the answer would go.
-func knownClient(r *http.Request, i *Issuer) (*clients.Client, clients.Redirect, error) {
+func (m *Module) knownClient(c echo.Context, i *Issuer) (*clients.Client, clients.Redirect, error) {
+	r := c.Request()
 	for _, name := range [...]string{"client_id", "redirect_uri"} {
 		if len(r.Form[name]) > 1 {
 			return nil, clients.Redirect{}, pageProblem("parameter_repeated", nil)
 		}
 	}
-	client, err := i.Clients.Get(r.Context(), r.Form.Get("client_id"))
+	client, err := i.Clients.Meet(r.Context(), r.Form.Get("client_id"), m.admitDocument(c, i))
 	if err != nil {
 		return nil, clients.Redirect{}, clientProblem(err)
 	}

@@ -17,6 +17,14 @@ var (
 			{Icon: "warn", Title: "If a link or a message brought you here, close this page", Text: "It may be an attempt to get at your data."},
 		},
 	}
+	textDocumentLimited = pageText{
+		title: "Many new apps are connecting right now",
+		lead:  "We have not met this app before, and had to put off reading what it says about itself. Nothing has been shared.",
+		fixes: []ui.Fix{
+			{Title: "Try again in a minute", Text: "Reload the page to carry on. Nothing is wrong with the app or your account."},
+			{Icon: "server", Title: "If it keeps happening", Text: "Tell the people who run this server, with the case number below."},
+		},
+	}
 	textDocumentUnavailable = pageText{
 		title: "We cannot reach the app’s own address",
 		lead:  "The app points to a document about itself, and we could not read it. Nothing has been shared.",
@@ -32,6 +40,8 @@ func clientProblem(err error) error {
 	switch code := codeOf(err); code {
 	case clients.CodeDocumentRefused, clients.CodeDocumentUnavailable:
 		return pageProblem(code, err)
+	case clients.CodeDocumentLimited:
+		return err
 	}
 	if errs.Is(err, errs.NotFound) {
 		return pageProblem("client_unknown", err)
@@ -48,6 +58,8 @@ func documentReason(err error) (host, reason string) {
 		return refused.Host, refused.Reason
 	case errors.As(err, &fetch):
 		return fetch.Host, "the host " + fetch.Reason
+	case isBusy(err):
+		return "", "too many apps that nobody here knows were named just now"
 	case errors.Is(err, clients.ErrDocumentURL):
 		return "", clients.ErrDocumentURL.Error()
 	}
@@ -65,4 +77,20 @@ func documentFacts(err error) []ui.Fact {
 		facts = append(facts, ui.Fact{Label: "Document at", Value: host, Mono: true})
 	}
 	return facts
+}
+
+func isBusy(err error) bool {
+	_, busy := errors.AsType[*clients.BusyError](err)
+	return busy
+}
+
+// retryAfter says in how many seconds a page is worth another try; empty where that is not known.
+func retryAfter(err error) string {
+	if busy, ok := errors.AsType[*clients.BusyError](err); ok {
+		return seconds(busy.After)
+	}
+	if errs.Is(err, errs.Unavailable) {
+		return "2"
+	}
+	return ""
 }

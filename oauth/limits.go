@@ -22,6 +22,15 @@ const (
 	registrationShare = 10
 )
 
+// A document of an app that nobody knows holds a place among those fetched for up to five seconds, so an address may ask for few: in
+// one environment, and some more in all. An environment, and all of a node's together, have bounds of their own.
+const (
+	documentShare            = 400
+	documentsEverywhereShare = 300
+	documentsOfOneShare      = 20
+	documentsOfAllShare      = 5
+)
+
 // limitToken bounds token requests per client, grant type and address, and per address. A caller over its bound still hears
 // that its refresh token is dead, so that it stops; everything else is 429.
 func (m *Module) limitToken(c echo.Context, i *Issuer) error {
@@ -65,12 +74,40 @@ func (m *Module) limitRegistration(c echo.Context, i *Issuer) error {
 	return nil
 }
 
+// admitDocument bounds how many documents of apps that nobody knows are downloaded: per address, and per environment.
+func (m *Module) admitDocument(c echo.Context, i *Issuer) func() error {
+	return func() error {
+		from := attempts.Network(c.RealIP())
+		for _, bound := range [...]struct {
+			key   ratelimit.Key
+			share int
+		}{
+			{ratelimit.Key{Scope: i.Scope, What: "document", From: from}, documentShare},
+			{ratelimit.Key{What: "document", From: from}, documentsEverywhereShare},
+			{ratelimit.Key{Scope: i.Scope, What: "document"}, documentsOfOneShare},
+			{ratelimit.Key{What: "document"}, documentsOfAllShare},
+		} {
+			limit := m.rateLimit
+			if limit > 0 {
+				limit = max(limit/bound.share, 1)
+			}
+			if ok, after := m.limits.Allow(bound.key, limit); !ok {
+				return &clients.BusyError{After: after}
+			}
+		}
+		return nil
+	}
+}
+
 func tooMany(after time.Duration) *problem {
 	return &problem{
 		code: codeUnavailable, description: "Too many requests. Wait, then try again.", status: http.StatusTooManyRequests,
-		retryAfter: strconv.Itoa(int(after/time.Second) + 1),
+		retryAfter: seconds(after),
 	}
 }
+
+// seconds rounds up, for Retry-After.
+func seconds(after time.Duration) string { return strconv.Itoa(int(after/time.Second) + 1) }
 
 // rememberDead notes a refresh token that was refused for good.
 func (m *Module) rememberDead(r *http.Request, err error) {

@@ -90,6 +90,7 @@ var pageTexts = map[string]pageText{
 	},
 	clients.CodeDocumentRefused:     textDocumentRefused,
 	clients.CodeDocumentUnavailable: textDocumentUnavailable,
+	clients.CodeDocumentLimited:     textDocumentLimited,
 	"resource_gone": {
 		title: "This MCP server is not offered any more",
 		lead:  "It was switched off while you were connecting. Nothing has been shared.",
@@ -135,8 +136,8 @@ func (m *Module) HandleError(err error, c echo.Context) {
 		return
 	}
 	status, text := web.Status(err), textFor(err)
-	if status == http.StatusServiceUnavailable {
-		c.Response().Header().Set("Retry-After", "2")
+	if wait := retryAfter(err); wait != "" {
+		c.Response().Header().Set("Retry-After", wait)
 	}
 	m.pageRefused(ctx, r.URL.Path, status, err)
 	if status >= http.StatusInternalServerError {

@@ -58,7 +58,7 @@ func (m *Module) interaction(c echo.Context, sealed string) (*Issuer, *clients.C
 	if err != nil {
 		return nil, nil, Interaction{}, err
 	}
-	client, err := i.Clients.Get(r.Context(), in.ClientID)
+	client, err := i.Clients.Meet(r.Context(), in.ClientID, m.admitDocument(c, i))
 	if err != nil {
 		return nil, nil, Interaction{}, clientProblem(err)
 	}

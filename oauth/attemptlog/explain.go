@@ -89,6 +89,10 @@ var explanations = map[string]Explanation{
 		"The app's document about itself could not be read.", FixerOperator,
 		"If it lasts, look whether this server may reach the app's host.",
 	},
+	"client_document_limited": {
+		"Too many apps that nobody here knows were named in a short time, so the app's document was not read.", FixerUser,
+		"Try again in a minute. If it lasts, somebody may be flooding this server: look at the addresses of such attempts.",
+	},
 	"logout_contradicts": {"The sign-out names two different apps.", FixerApp, updateApp},
 
 	"password_wrong": {"E-mail and password did not match.", FixerUser, "Check both and try again."},

@@ -95,10 +95,13 @@ func (d *Documents) downloadDocument(ctx context.Context, key documentKey, known
 	if err != nil {
 		return nil, 0, err
 	}
-	if _, ours := d.hosts.ByDocument(key.id); !known && !d.budget.take(at.Hostname(), ours) {
-		return nil, 0, &FetchError{Host: at.Hostname(), Reason: "was asked too often just now", cause: errBudget}
+	_, ours := d.hosts.ByDocument(key.id)
+	if !known {
+		if err := d.spend(ctx, at, ours); err != nil {
+			return nil, 0, &FetchError{Host: at.Hostname(), Reason: "was asked too often just now", cause: err}
+		}
 	}
-	answer, err := d.obtain(ctx, key.id, at, wanted{limit: maxDocument, accept: "application/json", takes: isJSON})
+	answer, err := d.obtain(ctx, key.id, at, wanted{known: ours, limit: maxDocument, accept: "application/json", takes: isJSON})
 	if err == nil {
 		var client *Client
 		if client, err = parseDocument(key.id, answer.body, key.loopback); err == nil {
@@ -110,6 +113,25 @@ func (d *Documents) downloadDocument(ctx context.Context, key documentKey, known
 		d.log.WarnContext(ctx, "metadata document could not be renewed", "host", at.Hostname(), "error", err)
 	}
 	return nil, 0, err
+}
+
+// spend takes a new document from its domain's budget. Known hosts have one for each environment: who makes up connections of
+// theirs in one spends nobody else's. Errors: *BusyError.
+func (d *Documents) spend(ctx context.Context, at *url.URL, ours bool) error {
+	domain := registrable(at.Hostname())
+	if !ours {
+		return d.budget.take(domain, hostBudget)
+	}
+	return d.budget.take(environmentOf(ctx)+" "+domain, knownHostBudget)
+}
+
+// stranger reports whether the document at id would have to be downloaded from a host nobody here knows.
+func (d *Documents) stranger(id string, loopback bool) bool {
+	if _, ours := d.hosts.ByDocument(id); ours || d.overrides[id] != nil {
+		return false
+	}
+	have, failed := d.documents.look(documentKey{id, loopback})
+	return !have.present && !d.now().Before(failed.until)
 }
 
 // obtain fetches what is at an address, or what stands in its place.
@@ -137,7 +159,9 @@ func (d *Documents) downloadKeySet(ctx context.Context, key documentKey, _ bool)
 	if err != nil {
 		return nil, 0, &FetchError{Host: "the client", Reason: "names no address for its keys that we may fetch"}
 	}
-	answer, err := d.obtain(ctx, key.id, at, wanted{limit: maxKeySet, accept: "application/jwk-set+json, application/json", takes: isJSON})
+	answer, err := d.obtain(ctx, key.id, at, wanted{
+		known: d.hosts.Serves(at.Hostname()), limit: maxKeySet, accept: "application/jwk-set+json, application/json", takes: isJSON,
+	})
 	if err != nil {
 		return nil, 0, err
 	}

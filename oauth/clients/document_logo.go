@@ -75,7 +75,9 @@ func (d *Documents) downloadLogo(ctx context.Context, key documentKey, _ bool) (
 	if err != nil {
 		return Logo{}, 0, err
 	}
-	answer, err := d.obtain(ctx, key.id, at, wanted{limit: maxLogo, accept: "image/png, image/jpeg, image/gif", takes: isPicture})
+	answer, err := d.obtain(ctx, key.id, at, wanted{
+		known: true, limit: maxLogo, accept: "image/png, image/jpeg, image/gif", takes: isPicture, // only known hosts' are shown
+	})
 	if err != nil {
 		return Logo{}, 0, err
 	}

@@ -17,12 +17,13 @@ const confirmEvery = 12 * time.Hour
 const (
 	CodeDocumentRefused     = "client_document_refused"
 	CodeDocumentUnavailable = "client_document_unavailable"
+	CodeDocumentLimited     = "client_document_limited"
 )
 
 // fromDocument finds a client whose id is a URL. Identity comes from the document, policy from the row: the document counts
 // whenever it can be had; the row says whether the client is disabled and keeps the last good copy, so that a restart while the
 // document's host is away logs nobody out.
-func (b *Book) fromDocument(ctx context.Context, id string, confirmed bool) (*Client, error) {
+func (b *Book) fromDocument(ctx context.Context, id string, v visit) (*Client, error) {
 	row, err := b.row(ctx, id)
 	if err != nil {
 		return nil, err
@@ -32,11 +33,16 @@ func (b *Book) fromDocument(ctx context.Context, id string, confirmed bool) (*Cl
 		return nil, errNoClient
 	case row != nil && row.Source != SourceMetadataDocument:
 		return row, nil // pre-registered, under a name that happens to be a URL
-	case !b.byDocument, row == nil && confirmed:
+	case !b.byDocument, row == nil && v.confirmed:
 		return nil, errNoClient
 	}
 	if err := b.elsewhere(id); err != nil {
 		return nil, err
+	}
+	if row == nil && b.documents.stranger(id, b.loopback) {
+		if err := v.admit(); err != nil {
+			return nil, documentProblem(err)
+		}
 	}
 	client, err := b.documents.Get(ctx, id, b.loopback)
 	if err != nil {
@@ -81,6 +87,9 @@ func (b *Book) keep(ctx context.Context, row, client *Client) error {
 // documentProblem says what a failed lookup means to a request. A host that is away is not the client's mistake: on
 // invalid_client hosts throw away what they have.
 func documentProblem(err error) error {
+	if _, busy := errors.AsType[*BusyError](err); busy {
+		return &errs.Error{Kind: errs.RateLimited, Code: CodeDocumentLimited, Msg: "Too many new apps are connecting.", Err: err}
+	}
 	if hostAway(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return &errs.Error{Kind: errs.Unavailable, Code: CodeDocumentUnavailable, Msg: "The app's own address cannot be reached.", Err: err}
 	}

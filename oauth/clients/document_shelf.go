@@ -164,7 +164,7 @@ func (s *shelf[V]) refresh(ctx context.Context, key documentKey, known bool) (ho
 		s.held.put(key, got)
 		return got, nil
 	}
-	if !errors.Is(err, errBudget) {
+	if _, busy := errors.AsType[*BusyError](err); !busy {
 		s.failed.put(key, failure{err: err, until: now.Add(failedFor)})
 	}
 	if !hostAway(err) {

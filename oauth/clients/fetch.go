@@ -19,7 +19,6 @@ import (
 const (
 	fetchTimeout    = 5 * time.Second
 	maxFetchHeaders = 16 << 10
-	fetchesAtOnce   = 64 // of this process; a queue for them counts into each one's time
 	fetchUserAgent  = "Ostiary/1 (OAuth client metadata; +https://github.com/ostiary/ostiary)"
 )
 
@@ -52,6 +51,7 @@ type fetched struct {
 
 // wanted is what a fetch may bring.
 type wanted struct {
+	known  bool  // of a host we know
 	limit  int64 // bytes read, whatever the headers say
 	accept string
 	takes  func(mediaType string) bool
@@ -62,7 +62,7 @@ type wanted struct {
 type fetcher struct {
 	public, local *http.Client
 	timeout       time.Duration
-	slots         chan struct{}
+	slots         *slots
 	now           func() time.Time
 }
 
@@ -77,7 +77,7 @@ type fetchDeps struct {
 func newFetcher(d fetchDeps) *fetcher {
 	return &fetcher{
 		public: fetchClient(d, guard{admitted: d.admitted}), local: fetchClient(d, guard{loopback: true}),
-		timeout: fetchTimeout, slots: make(chan struct{}, fetchesAtOnce), now: d.now,
+		timeout: fetchTimeout, slots: newSlots(), now: d.now,
 	}
 }
 
@@ -97,12 +97,11 @@ func fetchClient(d fetchDeps, g guard) *http.Client {
 func (f *fetcher) get(ctx context.Context, u *url.URL, want wanted) (fetched, error) {
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
-	select {
-	case f.slots <- struct{}{}:
-		defer func() { <-f.slots }()
-	case <-ctx.Done():
-		return fetched{}, &FetchError{Host: u.Hostname(), Reason: "could not be asked: too much is being fetched", cause: ctx.Err()}
+	release, err := f.slots.take(ctx, want.known)
+	if err != nil {
+		return fetched{}, &FetchError{Host: u.Hostname(), Reason: reasonTooManyOpen, cause: &BusyError{After: busyFor}}
 	}
+	defer release()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return fetched{}, &FetchError{Host: u.Hostname(), Reason: "cannot be asked", cause: err}

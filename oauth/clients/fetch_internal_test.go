@@ -321,7 +321,7 @@ func TestFetch_EndsWithItsTime(t *testing.T) {
 	full := newFetcher(fetchDeps{now: time.Now})
 	full.timeout = 50 * time.Millisecond
 	for range fetchesAtOnce {
-		full.slots <- struct{}{}
+		full.slots.all <- struct{}{}
 	}
 	if _, err := fetchURL(t, full, local(t, nil)); err == nil || !strings.Contains(err.Error(), "too much") {
 		t.Errorf("with every slot taken: %v", err)

@@ -3,6 +3,7 @@ package clients
 import (
 	"regexp"
 	"slices"
+	"strings"
 )
 
 // Host is a product that is known to connect, by addresses that only its maker controls. What hosts do drifts, so it is data
@@ -23,6 +24,7 @@ type Hosts struct {
 	all       []Host
 	documents addresses
 	redirects addresses
+	servers   map[string]bool // where documents are
 }
 
 // addresses finds a host by an exact address first, by a pattern second: chatgpt.com/oauth/codex/client.json is not ChatGPT's.
@@ -57,6 +59,9 @@ func (h *Hosts) ByDocument(id string) (Host, bool) { return h.host(h.documents.f
 
 // ByRedirect returns the host an https redirect URI leads to.
 func (h *Hosts) ByRedirect(uri string) (Host, bool) { return h.host(h.redirects.find(uri)) }
+
+// Serves reports whether a known host's metadata document is at this host name.
+func (h *Hosts) Serves(hostname string) bool { return h.servers[strings.ToLower(hostname)] }
 
 func (h *Hosts) host(at int, ok bool) (Host, bool) {
 	if !ok {

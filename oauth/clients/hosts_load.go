@@ -31,7 +31,9 @@ func loadHosts(files fs.FS) (*Hosts, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Hosts{documents: addresses{exact: map[string]int{}}, redirects: addresses{exact: map[string]int{}}}
+	h := &Hosts{
+		documents: addresses{exact: map[string]int{}}, redirects: addresses{exact: map[string]int{}}, servers: map[string]bool{},
+	}
 	for _, name := range names {
 		raw, err := fs.ReadFile(files, name)
 		if err != nil {
@@ -94,6 +96,9 @@ func (h *Hosts) add(host Host) error {
 	for _, document := range host.Documents {
 		if err := h.documents.add(document, at); err != nil {
 			return err
+		}
+		if u, err := ParseDocumentURL(filled(document), false); err == nil {
+			h.servers[strings.ToLower(u.Hostname())] = true
 		}
 	}
 	for _, redirect := range host.Redirects {

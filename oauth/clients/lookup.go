@@ -70,18 +70,32 @@ func issuerOnLoopback(host string) bool {
 	return IsLoopbackHost(host) || strings.HasSuffix(strings.ToLower(host), ".localhost")
 }
 
-// Get returns the client with this id, for a request that begins something: a metadata document nobody here has seen is fetched.
+// Meet returns the client with this id, for a request that begins something: a metadata document nobody here has seen is fetched.
+// Before one of a host that nobody knows is, admit is asked, which says no with a *BusyError.
 // Errors: errs.NotFound for unknown and disabled ones alike, with a *DocumentError in it where a document was refused;
-// errs.Unavailable, with a *FetchError in it where a document could not be had.
-func (b *Book) Get(ctx context.Context, id string) (*Client, error) { return b.get(ctx, id, false) }
-
-// GetConfirmed is Get for a request that continues something: who never was allowed anything here has nothing to continue, and
-// a stranger's request makes us fetch nothing.
-func (b *Book) GetConfirmed(ctx context.Context, id string) (*Client, error) {
-	return b.get(ctx, id, true)
+// errs.RateLimited, with a *BusyError in it, where too many documents are fetched just now; errs.Unavailable, with a *FetchError
+// in it where a document could not be had.
+func (b *Book) Meet(ctx context.Context, id string, admit func() error) (*Client, error) {
+	return b.get(ctx, id, visit{admit: admit})
 }
 
-func (b *Book) get(ctx context.Context, id string, confirmed bool) (*Client, error) {
+// Get is Meet for a request that needs a client it has met already: strangers make us fetch nothing.
+func (b *Book) Get(ctx context.Context, id string) (*Client, error) {
+	return b.get(ctx, id, visit{admit: func() error { return &BusyError{After: busyFor} }})
+}
+
+// GetConfirmed is Get for a request that continues something: who never was allowed anything here has nothing to continue.
+func (b *Book) GetConfirmed(ctx context.Context, id string) (*Client, error) {
+	return b.get(ctx, id, visit{confirmed: true})
+}
+
+// visit is what a request may find.
+type visit struct {
+	confirmed bool         // only clients that were allowed something
+	admit     func() error // asked before a stranger's document is fetched
+}
+
+func (b *Book) get(ctx context.Context, id string, v visit) (*Client, error) {
 	if id == "" || b.disabled[id] {
 		return nil, errNoClient
 	}
@@ -89,7 +103,7 @@ func (b *Book) get(ctx context.Context, id string, confirmed bool) (*Client, err
 		return client, nil
 	}
 	if IsDocumentURL(id) {
-		return b.fromDocument(ctx, id, confirmed)
+		return b.fromDocument(ctx, id, v)
 	}
 	return b.registered(ctx, id)
 }

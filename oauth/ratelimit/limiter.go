@@ -83,7 +83,8 @@ func New(d Deps) *Limiter {
 }
 
 // Allow counts one use of k and reports whether it stays within limit per Window. When it does not, retryAfter says when the
-// next window begins. A limit of zero allows everything.
+// next window begins. A limit of zero allows everything. What has no tenant is counted by each node for itself: shared counts are a
+// tenant's rows.
 func (l *Limiter) Allow(k Key, limit int) (ok bool, retryAfter time.Duration) {
 	return l.AllowN(k, 1, limit)
 }
@@ -108,7 +109,7 @@ func (l *Limiter) AllowN(k Key, n, limit int) (ok bool, retryAfter time.Duration
 	}
 	c.local += int32(n) //nolint:gosec // callers weigh requests, whose size is bounded
 	l.counts[at] = c
-	if _, near := l.shared[at]; !near && used+n >= max(int(float64(limit)*shareFrom), 1) {
+	if _, near := l.shared[at]; !near && k.Scope.TenantID != "" && used+n >= max(int(float64(limit)*shareFrom), 1) {
 		l.shared[at] = shared{tenantID: k.Scope.TenantID, hash: k.hash()}
 	}
 	return true, 0

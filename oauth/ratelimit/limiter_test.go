@@ -35,6 +35,28 @@ func use(l *ratelimit.Limiter, k ratelimit.Key, limit, times int) (allowed int) 
 	return allowed
 }
 
+// Shared counts are a tenant's rows: what is nobody's is counted by each node, and keeps nobody else's from being shared.
+func TestAllow_CountsWhatIsNobodysOnEachNode(t *testing.T) {
+	t.Parallel()
+	w, all := nodes(t, 2)
+	nobodys, acmes := ratelimit.Key{What: "document", From: "192.0.2.1"}, ratelimit.Key{Scope: w.Acme.Scope(), What: "document"}
+	for n, l := range all {
+		if got := use(l, nobodys, 10, 15); got != 10 {
+			t.Errorf("node %d allows %d of 15, limit 10", n, got)
+		}
+	}
+	use(all[0], acmes, 10, 10)
+	use(all[1], acmes, 10, 3)
+	for _, l := range all {
+		if err := l.Share(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := use(all[1], acmes, 10, 1); got != 0 {
+		t.Error("a tenant's count did not reach the other node")
+	}
+}
+
 func TestAllow_BoundsOneKeyAndNoOther(t *testing.T) {
 	t.Parallel()
 	w, all := nodes(t, 1)
