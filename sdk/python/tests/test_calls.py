@@ -181,6 +181,28 @@ async def test_what_is_held_is_bounded_and_losses_are_said(
     assert kept <= 6
 
 
+async def test_cheap_calls_push_no_record_of_harm_out(
+    guards: Guards, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_module, "MAX_RECORDS", 5)
+    monkeypatch.setattr(report_module, "RETRY_MOST", 0.05)
+    issuer.answers[CALLS] = (429, {}, b"")
+    guard = guards(reporting=CREDENTIAL)
+    app = OstiaryMiddleware(Server(), guard)
+    async with client(app, issuer.token(scope="data:read data:write data:delete")) as c:
+        await c.post("/mcp", json=call("query"))
+        eventually(lambda: issuer.count("/calls") > 0)  # one batch is under way, which nothing pushes out
+        await c.post("/mcp", json=call("merge"))
+        await c.post("/mcp", json=call("insert"))
+        for tool in ["query"] * 10 + ["unmapped"] * 10:
+            await c.post("/mcp", json=call(tool))
+    issuer.answers.clear()
+    guard.close()
+    tools = [record["tool"] for batch in issuer.reports for record in batch[1]["calls"]]
+    assert tools == ["query", "merge", "insert", "query", "query", "query"]
+    assert sum(batch["dropped"] for _, batch in issuer.reports) == 17
+
+
 async def test_large_batches_are_split(guards: Guards, issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
     answering(monkeypatch, lambda body: 413 if len(json.loads(body)["calls"]) > 2 else 200)
     guard = guards(reporting=CREDENTIAL)

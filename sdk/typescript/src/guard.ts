@@ -213,7 +213,7 @@ export class Guard {
           ...(decision.missing.length > 0 && { missing: decision.missing }),
           ...(args !== undefined && { arguments: args }),
         };
-      });
+      }, o.view.rules.risk(target));
     }
     const { refused } = verdict;
     if (verdict.calls.length === 0 && refused !== undefined) {

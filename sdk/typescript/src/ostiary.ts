@@ -184,13 +184,13 @@ export class Ostiary {
     return { feed: this.#compiledFeed, silence: this.#silence() };
   }
 
-  /** @internal Hands on a record of a call. */
-  record(make: () => CallRecord): void {
+  /** @internal Hands on a record of a call; its risk is kept for when there is no room for all. */
+  record(make: () => CallRecord, risk?: string): void {
     if (this.settings.observe === undefined && this.#reporter === undefined) {
       return;
     }
     const record = make();
-    this.#reporter?.add(record);
+    this.#reporter?.add(record, risk);
     try {
       this.settings.observe?.(record);
     } catch (e) {

@@ -2,6 +2,7 @@ import { pause } from "./issuer/feedSource.js";
 import { within, type Fetcher } from "./issuer/fetch.js";
 import { reasonOf, type Logger } from "./log.js";
 import type { CallRecord } from "./record.js";
+import { Waiting } from "./waiting.js";
 
 /** Reports every decided call to the issuer, for its Activity screen. */
 export interface ReportOptions {
@@ -33,13 +34,13 @@ interface Batch {
 }
 
 /**
- * Collects records and delivers them in batches. What cannot be delivered in time is dropped, oldest first, and
- * counted.
+ * Collects records and delivers them in batches. What cannot be delivered in time is dropped, what is worth least first,
+ * and counted.
  */
 export class Reporter {
   readonly #where: Where;
   readonly #authorization: string;
-  readonly #waiting: string[] = [];
+  readonly #waiting = new Waiting();
   readonly #closing = new AbortController();
   #batch: Batch | undefined;
   #dropped = 0;
@@ -55,11 +56,11 @@ export class Reporter {
     this.#where = where;
   }
 
-  /** Takes a record; it is delivered within about a second. */
-  add(record: CallRecord): void {
-    this.#waiting.push(JSON.stringify(record));
+  /** Takes a record of a call of some risk; it is delivered within about a second. */
+  add(record: CallRecord, risk: string | undefined): void {
+    this.#waiting.add(JSON.stringify(record), record.allowed, risk);
     if (this.#waiting.length + (this.#batch?.records ?? 0) > maxBuffered) {
-      this.#waiting.shift();
+      this.#waiting.drop();
       this.#dropped++;
     }
     if (this.#waiting.length >= flushAt) {
@@ -128,18 +129,10 @@ export class Reporter {
   }
 
   #nextBatch(): Batch {
-    let bytes = 0;
-    let count = 0;
-    for (const record of this.#waiting) {
-      bytes += Buffer.byteLength(record) + 1;
-      if (count === maxBatch || (bytes > maxBatchBytes && count > 0)) {
-        break;
-      }
-      count++;
-    }
+    const calls = this.#waiting.take(maxBatch, maxBatchBytes);
     const dropped = this.#dropped;
     this.#dropped = 0;
-    const calls = this.#waiting.splice(0, count).join(",");
-    return { body: `{"calls":[${calls}]${dropped > 0 ? `,"dropped":${dropped}` : ""}}`, records: count, dropped };
+    const losses = dropped > 0 ? `,"dropped":${dropped}` : "";
+    return { body: `{"calls":[${calls.join(",")}]${losses}}`, records: calls.length, dropped };
   }
 }

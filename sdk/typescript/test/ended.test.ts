@@ -253,6 +253,32 @@ describe("reports", () => {
     await is.close();
   });
 
+  test("of harm outlast any number of cheap calls", async (t) => {
+    const w = await World.start(t, "fetch", { report: { credential } });
+    const token = await w.token("data:read data:write data:delete");
+    const back = w.issuer.goDown();
+    await w.tool(token, "read_data");
+    await eventually("it is noticed", () => w.log.count("records of calls cannot be delivered") > 0);
+    await w.tool(token, "delete_data");
+    await w.tool(token, "write_data");
+    for (let i = 0; i < 10_500; i++) {
+      w.ostiary.record(() => ({ tool: "denied", allowed: false }) as CallRecord, "destructive");
+      w.ostiary.record(() => ({ tool: "made up", allowed: true }) as CallRecord);
+      w.ostiary.record(() => ({ tool: "read", allowed: true }) as CallRecord, "read");
+    }
+    back();
+    await w.ostiary.close();
+    const batches = w.issuer.reports.map((r) => JSON.parse(r.body) as { calls: CallRecord[]; dropped?: number });
+    const tools = batches.flatMap((b) => b.calls.map((c) => c.tool));
+    assert.deepEqual(tools.slice(0, 3), ["read_data", "delete_data", "write_data"]);
+    assert.equal(tools.length, 10_000);
+    assert.equal(
+      batches.reduce((sum, b) => sum + (b.dropped ?? 0), 0),
+      3 + 3 * 10_500 - 10_000,
+    );
+    assert.equal(tools.includes("denied"), false);
+  });
+
   test("beyond what is held drop the oldest and say how many", async () => {
     const is = await TestIssuer.start();
     const ostiary = new Ostiary({ issuer: is.url, resourceId, logger: new MemoryLog(), report: { credential } });

@@ -28,6 +28,7 @@ class Call:
     status: int  # HTTP status of the answer; 0 when there was none
     latency: float  # seconds
     arguments: dict[str, str]  # JSON texts of those arguments that the policy lists as audited
+    risk: int = 0  # 0 reads, 1 writes, 2 destroys; the issuer is not told, it knows the policy
 
     def json(self) -> str:
         """Return the record as the issuer takes it."""

@@ -126,6 +126,11 @@ class Policy:
             return entry.silent
         return decision
 
+    def risk(self, kind: str, name: str) -> int:
+        """Return the risk of the most dangerous scope a target needs; that of reading when nothing maps it."""
+        entry, _ = self._find(kind, name)
+        return 0 if entry is None else entry.risk
+
     def guards(self, kind: str) -> bool:
         """Report whether the document says anything about a kind. What it does not guard is open to every token."""
         return self._find(kind, "")[1]

@@ -50,6 +50,7 @@ def calls_of(
             reason=call.decision.reason,
             missing=call.decision.missing,
             arguments=_audited(verdict, call, body.messages[call.message].arguments),
+            risk=verdict.view.policy.risk(call.kind, call.name),
             **common,
         )
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import quote
 
 import httpx
@@ -32,8 +33,57 @@ class Credential:
     secret: str = field(repr=False)
 
 
+class _Held(NamedTuple):
+    """A record that waits, in the order of its number."""
+
+    number: int
+    worth: int
+    text: str
+
+
+class _Waiting:
+    """Records in the order they came, in lanes by what they are worth.
+
+    What was denied did nothing, and anybody can be denied as often as he likes. So it gives way first, then what was
+    read, then what was changed: nobody can push the record of what he did out with calls that cost him nothing.
+    """
+
+    def __init__(self) -> None:
+        self._lanes: tuple[deque[_Held], ...] = tuple(deque() for _ in range(5))
+        self._next = 0
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        return sum(map(len, self._lanes))
+
+    def add(self, worth: int, text: str) -> None:
+        held = _Held(self._next, worth, text)
+        self._next += 1
+        self._lanes[held.worth].append(held)
+        self.bytes += len(held.text)
+
+    def drop(self) -> None:
+        """Remove the oldest of what is worth least."""
+        self._remove(next(lane for lane in self._lanes if lane))
+
+    def take(self) -> _Held:
+        """Remove the oldest."""
+        return self._remove(min((lane for lane in self._lanes if lane), key=lambda lane: lane[0].number))
+
+    def give_back(self, held: list[_Held]) -> None:
+        """Put records that were taken back in front."""
+        for record in reversed(held):
+            self._lanes[record.worth].appendleft(record)
+            self.bytes += len(record.text)
+
+    def _remove(self, lane: deque[_Held]) -> _Held:
+        held = lane.popleft()
+        self.bytes -= len(held.text)
+        return held
+
+
 class Reporter:
-    """Sends batches of records from a thread. What is held is bounded; the oldest go first."""
+    """Sends batches of records from a thread. What is held is bounded; what is worth least goes first."""
 
     def __init__(
         self, issuer: str, resource_id: str, credential: Credential, client: httpx.Client, log: logging.Logger
@@ -41,10 +91,9 @@ class Reporter:
         self._url = f"{issuer}/resources/{quote(resource_id, safe='')}/calls"
         self._auth = (credential.id, credential.secret)
         self._client, self._log = client, log
-        self._records: deque[str] = deque()
-        self._bytes = 0
+        self._records = _Waiting()
         self._dropped = 0
-        self._batch: tuple[list[str], int] = ([], 0)  # under way: sent again exactly as it was
+        self._batch: tuple[list[_Held], int] = ([], 0)  # under way: sent again exactly as it was
         self._size = BATCH
         self._lock = threading.Lock()
         self._wake, self._closing = threading.Event(), threading.Event()
@@ -54,12 +103,11 @@ class Reporter:
 
     def add(self, call: Call) -> None:
         """Take a record; it is sent later."""
-        record = call.json()
+        worth, text = 1 + call.risk if call.allowed else 0, call.json()
         with self._lock:
-            self._records.append(record)
-            self._bytes += len(record)
-            while len(self._records) > MAX_RECORDS or self._bytes > MAX_BYTES:
-                self._bytes -= len(self._records.popleft())
+            self._records.add(worth, text)
+            while len(self._records) > MAX_RECORDS or self._records.bytes > MAX_BYTES:
+                self._records.drop()
                 self._dropped += 1
             full = len(self._records) >= BATCH
         if full:
@@ -98,9 +146,8 @@ class Reporter:
         with self._lock:
             size = 0
             while self._records and len(records) < self._size and size < BATCH_BYTES:
-                record = self._records.popleft()
-                self._bytes -= len(record)
-                size += len(record)
+                record = self._records.take()
+                size += len(record.text)
                 records.append(record)
             self._batch = (records, self._dropped)
             self._dropped = 0
@@ -109,7 +156,7 @@ class Reporter:
     def _send(self) -> float | None:
         """Send the batch under way. None when that is done with, else how long to wait at least before the next try."""
         records, dropped = self._batch
-        content = f'{{"calls":[{",".join(records)}],"dropped":{dropped}}}'
+        content = f'{{"calls":[{",".join(record.text for record in records)}],"dropped":{dropped}}}'
         try:
             answer = self._client.post(
                 self._url,
@@ -145,9 +192,7 @@ class Reporter:
         records, dropped = self._batch
         self._size = max(1, len(records) // 2)
         with self._lock:
-            for record in reversed(records[self._size :]):
-                self._records.appendleft(record)
-                self._bytes += len(record)
+            self._records.give_back(records[self._size :])
         self._batch = (records[: self._size], dropped)
 
     def _failed(self, why: str, after: float) -> float:

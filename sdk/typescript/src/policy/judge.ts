@@ -117,6 +117,12 @@ export class Compiled {
     return d;
   }
 
+  /** The risk of the most dangerous scope a target needs; undefined when nothing maps it. */
+  risk(target: Target): string | undefined {
+    const entry = this.#find(target);
+    return entry === "open" ? "read" : entry === undefined ? undefined : (entry.risk ?? "unknown");
+  }
+
   /** Says whether the document maps targets of a kind at all. */
   guards(kind: "prompt" | "content"): boolean {
     return (kind === "prompt" ? this.#prompts : this.#contents).size > 0;
