@@ -80,7 +80,7 @@ def _audited(verdict: Verdict, call: Decided, arguments: dict[str, Any]) -> dict
 
 
 def _new_id(at: float) -> str:
-    """The milliseconds of a moment and 17 random characters: neighbours in time are neighbours in an index."""
+    """Return the milliseconds of a moment and 17 random characters: neighbours in time are neighbours in an index."""
     ms = int(at * 1000)
     when = "".join(_ORDERED[ms >> shift & 31] for shift in range(40, -1, -5))
     return "call_" + when + base64.b32encode(os.urandom(11))[:17].decode()
