@@ -33,6 +33,12 @@ interface Batch {
   readonly dropped: number;
 }
 
+/** Why a report has to be sent again, and how many milliseconds the issuer wants to be left alone; 0 when it did not say. */
+interface Refusal {
+  readonly why: string;
+  readonly after: number;
+}
+
 /**
  * Collects records and delivers them in batches. What cannot be delivered in time is dropped, what is worth least first,
  * and counted.
@@ -47,6 +53,7 @@ export class Reporter {
   #running: Promise<void> | undefined;
   #full = new AbortController();
   #failures = 0;
+  #told = ""; // what went wrong, as it was last logged
 
   constructor(options: ReportOptions, where: Where) {
     const { id, secret } = options.credential;
@@ -86,46 +93,50 @@ export class Reporter {
         this.#full = new AbortController();
         this.#batch = this.#nextBatch();
       }
-      const wait = await this.#deliver(this.#batch).catch((e: unknown) => {
-        if (this.#failures === 0) {
-          log.warn("records of calls cannot be delivered", { error: reasonOf(e) });
-        }
-        return Math.min(1_000 * 2 ** this.#failures, 30_000);
-      });
-      if (wait === 0) {
+      const refused = await this.#deliver(this.#batch).catch((e: unknown) => ({ why: reasonOf(e), after: 0 }));
+      if (refused === undefined) {
         this.#failures = 0;
+        this.#told = "";
         this.#batch = undefined;
         continue;
       }
+      if (refused.why !== this.#told) {
+        this.#told = refused.why;
+        log.warn("records of calls cannot be delivered", { error: refused.why });
+      }
+      const wait = this.#pauseAfter(refused);
       this.#failures++;
-      await (this.#closing.signal.aborted
-        ? pause(Math.min(wait, 500), life)
-        : pause(wait * (0.5 + Math.random() / 2), life, this.#closing.signal));
+      await (this.#closing.signal.aborted ? pause(Math.min(wait, 500), life) : pause(wait, life, this.#closing.signal));
     }
     this.#running = undefined;
   }
 
-  /** Posts a batch. Returns how long to wait before trying it again; 0 when it is delivered, or never will be. */
-  async #deliver(batch: Batch): Promise<number> {
+  /** How long to wait: never less than the issuer asked for, and servers it refused together do not come back together. */
+  #pauseAfter({ after }: Refusal): number {
+    if (after > 0) {
+      return after * (1 + Math.random() / 2);
+    }
+    return Math.min(1_000 * 2 ** this.#failures, 30_000) * (0.5 + Math.random() / 2);
+  }
+
+  /** Posts a batch. Returns why it has to be sent again; undefined when it is delivered, or never will be. */
+  async #deliver(batch: Batch): Promise<Refusal | undefined> {
     const { fetcher, issuer, resourceId, life, log } = this.#where;
     const headers = { Authorization: this.#authorization, "Content-Type": "application/json" };
     const address = `${issuer}/resources/${encodeURIComponent(resourceId)}/calls`;
     const answer = await within(postTimeout, life, (signal) => fetcher.post(address, headers, batch.body, signal));
     await answer.body?.cancel();
     if (answer.status === 200) {
-      return 0;
+      return undefined;
     }
     if (answer.status === 400 || answer.status === 413) {
       const facts = { status: answer.status, records: batch.records };
       log.error("the issuer refuses records of calls, they are dropped", facts);
       this.#dropped += batch.records + batch.dropped;
-      return 0;
+      return undefined;
     }
     const seconds = Number(answer.headers.get("Retry-After") ?? 0);
-    if (seconds > 0 && seconds <= 300) {
-      return seconds * 1000;
-    }
-    throw new Error(`answered ${answer.status}`);
+    return { why: `answered ${answer.status}`, after: seconds > 0 && seconds <= 300 ? seconds * 1000 : 0 };
   }
 
   #nextBatch(): Batch {

@@ -253,6 +253,32 @@ describe("reports", () => {
     await is.close();
   });
 
+  test("that the issuer puts off wait as long as it says, and each trouble is told once", async (t) => {
+    t.mock.method(Math, "random", () => 0);
+    const is = await TestIssuer.start();
+    const log = new MemoryLog();
+    const ostiary = new Ostiary({ issuer: is.url, resourceId, logger: log, report: { credential } });
+    await ostiary.ready();
+    const came: number[] = [];
+    is.override = (req, res) => {
+      if (req.method !== "POST" || came.push(performance.now()) > 4) {
+        return false;
+      }
+      const later: Record<string, string> = came.length < 3 ? { "Retry-After": "1" } : {};
+      res.writeHead(came.length < 3 ? 429 : 502, later).end();
+      return true;
+    };
+    ostiary.record(() => ({ tool: "put_off" }) as CallRecord);
+    await eventually("it was put off twice", () => came.length >= 3);
+    const [first = 0, second = 0, third = 0] = came;
+    assert.ok(second - first >= 990 && third - second >= 990, `came after ${second - first} and ${third - second} ms`);
+    await eventually("another trouble is told", () => log.count("records of calls cannot be delivered") > 1);
+    await ostiary.close();
+    assert.equal(log.count("records of calls cannot be delivered"), 2);
+    assert.equal(is.reports.length, 1);
+    await is.close();
+  });
+
   test("of harm outlast any number of cheap calls", async (t) => {
     const w = await World.start(t, "fetch", { report: { credential } });
     const token = await w.token("data:read data:write data:delete");
