@@ -48,7 +48,7 @@ func (m *Module) createClient(c echo.Context) error {
 	}
 	registration, err := readRegistration(r)
 	if err == nil {
-		registration, err = registration.Normalize()
+		registration, err = registration.Normalize(i.Clients.Schemes())
 	}
 	if err != nil {
 		m.clientRefused(c, i, registration, registrationProblem(err))

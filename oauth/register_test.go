@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ostiary/ostiary/app/apptest/host"
+	"github.com/ostiary/ostiary/tenants/apply"
 )
 
 func TestRegister_AnswersAsHostsExpect(t *testing.T) {
@@ -51,6 +52,7 @@ func TestRegister_RefusesWithTheRightCode(t *testing.T) {
 	}{
 		"script":       {map[string]any{"redirect_uris": []string{"javascript:alert(1)"}}, "invalid_redirect_uri"},
 		"data":         {map[string]any{"redirect_uris": []string{"data:text/html,x"}}, "invalid_redirect_uri"},
+		"any scheme":   {map[string]any{"redirect_uris": []string{"myapp://cb"}, "token_endpoint_auth_method": "none"}, "invalid_redirect_uri"},
 		"cleartext":    {map[string]any{"redirect_uris": []string{"http://example.com/cb"}}, "invalid_redirect_uri"},
 		"no redirects": {map[string]any{"client_name": "x", "redirect_uris": []string{}, "grant_types": []string{}}, "invalid_redirect_uri"},
 		"wrong type":   {map[string]any{"redirect_uris": "https://h.example/"}, "invalid_client_metadata"},
@@ -132,4 +134,26 @@ func count(t *testing.T, s *host.Stack, table string) (n int) {
 		t.Fatal(err)
 	}
 	return n
+}
+
+func TestRegister_PrivateSchemesAreTheTenantsDecision(t *testing.T) {
+	t.Parallel()
+	const app = "myapp://callback"
+	s := host.New(t, host.WithFile(func(f *apply.File) {
+		f.Environments[0].Clients = append(f.Environments[0].Clients, apply.Client{ID: "our-app", Name: "Ours", RedirectURIs: []string{app}})
+	}))
+	answer := host.PostJSON(t, s.Acme.Issuer+"/register", map[string]any{"redirect_uris": []string{app}, "token_endpoint_auth_method": "none"})
+	refused(t, "registered by itself", answer, 400, "invalid_redirect_uri")
+	if !strings.Contains(answer.Str("error_description"), "com.example.app") || !strings.Contains(answer.Str("error_description"), "tenant file") {
+		t.Errorf("says not how to be accepted: %s", answer.Raw)
+	}
+	named := clientAt(s.Acme, "our-app", app).Authorize("data:read")
+	b := host.NewBrowser(t)
+	if p := b.Decide(t, b.SignIn(t, named.URL(), s.Acme.UserEmail), "approve", "data:read"); p.Param("code") == "" {
+		t.Errorf("named by the tenant: %d %v", p.Status, p.Location)
+	}
+	theirs := clientAt(s.Neighbour, "our-app", app).Authorize("data:read")
+	if p := host.NewBrowser(t).Open(t, theirs.URL()); p.Status != http.StatusUnprocessableEntity {
+		t.Errorf("at the neighbour, who named nobody: %d", p.Status)
+	}
 }

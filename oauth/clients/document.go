@@ -45,7 +45,7 @@ type metadataDocument struct {
 // parseDocument validates the document found at the URL id and returns the client it describes (draft -02 §4; MCP
 // 2026-07-28, Client Registration). loopback is as in ParseDocumentURL. Errors: ErrDocumentURL; *FetchError when this is some
 // other answer, such as an error in JSON; *DocumentError when it is a client's document that cannot be accepted.
-func parseDocument(id string, raw []byte, loopback bool) (*Client, error) {
+func parseDocument(id string, raw []byte, loopback bool, schemes Schemes) (*Client, error) {
 	at, err := ParseDocumentURL(id, loopback)
 	if err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func parseDocument(id string, raw []byte, loopback bool) (*Client, error) {
 	case d.Secret != nil || d.SecretExpiresAt != nil:
 		return refuse("it contains a client_secret, which everybody can read")
 	}
-	redirects, err := d.redirects()
+	redirects, err := d.redirects(schemes)
 	if err != nil {
 		return refuse(err.Error())
 	}
@@ -78,7 +78,7 @@ func parseDocument(id string, raw []byte, loopback bool) (*Client, error) {
 	sum := sha256.Sum256(raw)
 	client := &Client{
 		ID: id, Source: SourceMetadataDocument, Name: cleanName(d.ClientName), RedirectURIs: redirects,
-		GrantTypes: offeredGrants(d.GrantTypes), AuthMethod: method, PostLogoutURIs: keptPostLogout(d.PostLogoutURIs),
+		GrantTypes: offeredGrants(d.GrantTypes), AuthMethod: method, PostLogoutURIs: keptPostLogout(d.PostLogoutURIs, schemes),
 		Document: &Document{Host: strings.ToLower(at.Hostname()), Digest: sum[:]},
 	}
 	if err := d.setKeys(client, loopback); err != nil {
@@ -95,15 +95,21 @@ func parseDocument(id string, raw []byte, loopback bool) (*Client, error) {
 
 // redirects returns the redirect URIs that anybody may have. One that nobody may have spoils itself and not its neighbours: it
 // is never matched.
-func (d *metadataDocument) redirects() ([]string, error) {
+func (d *metadataDocument) redirects(schemes Schemes) ([]string, error) {
 	if len(d.RedirectURIs) > maxDocumentRedirects {
 		return nil, errors.New("it lists too many redirect_uris")
 	}
 	var kept []string
+	scheme := false
 	for _, uri := range d.RedirectURIs {
-		if ValidateRedirect(uri) == nil && !slices.Contains(kept, uri) {
+		err := schemes.Validate(uri)
+		scheme = scheme || errors.Is(err, ErrScheme)
+		if err == nil && !slices.Contains(kept, uri) {
 			kept = append(kept, uri)
 		}
+	}
+	if len(kept) == 0 && scheme {
+		return nil, ErrScheme
 	}
 	if len(kept) == 0 {
 		return nil, errors.New("redirect_uris has no address that an answer may be sent to")

@@ -45,7 +45,7 @@ type DocumentsDeps struct {
 // something that one names.
 func NewDocuments(d DocumentsDeps) (*Documents, error) {
 	for id, raw := range d.Overrides {
-		if err := checkOverride(id, raw); err != nil {
+		if err := checkOverride(id, raw, d.Hosts.Schemes()); err != nil {
 			return nil, fmt.Errorf("in place of %s: %w", id, err)
 		}
 		d.Logger.WarnContext(context.Background(), "a file answers for a client's own address; development only", "url", id)
@@ -53,8 +53,8 @@ func NewDocuments(d DocumentsDeps) (*Documents, error) {
 	return newDocuments(d, newFetcher(fetchDeps{now: d.Now})), nil
 }
 
-func checkOverride(id string, raw []byte) error {
-	_, err := parseDocument(id, raw, true)
+func checkOverride(id string, raw []byte, schemes Schemes) error {
+	_, err := parseDocument(id, raw, true, schemes)
 	if !hostAway(err) {
 		return err
 	}
@@ -104,7 +104,7 @@ func (d *Documents) downloadDocument(ctx context.Context, key documentKey, known
 	answer, err := d.obtain(ctx, key.id, at, wanted{known: ours, limit: maxDocument, accept: "application/json", takes: isJSON})
 	if err == nil {
 		var client *Client
-		if client, err = parseDocument(key.id, answer.body, key.loopback); err == nil {
+		if client, err = parseDocument(key.id, answer.body, key.loopback, d.hosts.Schemes()); err == nil {
 			client.Document.CheckedAt = d.now()
 			return client, answer.freshFor, nil
 		}

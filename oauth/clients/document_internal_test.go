@@ -116,7 +116,7 @@ func TestDocument_IsRefusedForWhatMakesItUnsafe(t *testing.T) {
 		"too many redirects":     {map[string]string{"redirect_uris": "[" + strings.TrimSuffix(strings.Repeat(`"cb://a/b",`, maxDocumentRedirects+1), ",") + "]"}, "too many"},
 		"wrong type of a member": {map[string]string{"grant_types": `"authorization_code"`}, "type"},
 	} {
-		client, err := parseDocument(testID, describe(tt.members), false)
+		client, err := parseDocument(testID, describe(tt.members), false, testSchemes)
 		var refused *DocumentError
 		switch {
 		case tt.reason == "" && err != nil:
@@ -136,10 +136,35 @@ func TestDocument_OtherAnswersAreNotDocuments(t *testing.T) {
 		"", "{}", "null", "[]", `"x"`, `{"error":"blocked"}`, `{"client_id":"` + testID, "<html>", `{"client_id":null}`,
 		`{"CLIENT_ID":"` + testID + `"}`, `{"client_id":"` + testID + `"} trailing`,
 	} {
-		_, err := parseDocument(testID, []byte(raw), false)
+		_, err := parseDocument(testID, []byte(raw), false, testSchemes)
 		if !hostAway(err) {
 			t.Errorf("%q: %v", raw, err)
 		}
+	}
+}
+
+// testSchemes are what known hosts would bring.
+var testSchemes = Schemes{"cursor": true}
+
+func TestDocument_PrivateSchemesOnlyByRule(t *testing.T) {
+	t.Parallel()
+	mixed, err := parseDocument(testID, describe(map[string]string{
+		"redirect_uris":             `["cursor://a/b","com.example.app:/cb","myapp://cb","https://h.example/cb"]`,
+		"post_logout_redirect_uris": `["myapp://bye","com.example.app:/bye"]`,
+	}), false, testSchemes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"cursor://a/b", "com.example.app:/cb", "https://h.example/cb"}; !slices.Equal(mixed.RedirectURIs, want) {
+		t.Errorf("kept %q", mixed.RedirectURIs)
+	}
+	if !slices.Equal(mixed.PostLogoutURIs, []string{"com.example.app:/bye"}) {
+		t.Errorf("after a sign-out: %q", mixed.PostLogoutURIs)
+	}
+	_, err = parseDocument(testID, describe(map[string]string{"redirect_uris": `["myapp://cb"]`}), false, testSchemes)
+	var refused *DocumentError
+	if !errors.As(err, &refused) || !strings.Contains(refused.Reason, "com.example.app") {
+		t.Errorf("nothing else: %v; its maker must hear what to do", err)
 	}
 }
 
@@ -149,7 +174,7 @@ func TestDocument_TrustsNothingItSays(t *testing.T) {
 		"client_name": "\"Acme\\u202e\\n<script>\"", "client_uri": `"javascript:alert(1)"`, "logo_uri": `"http://10.0.0.1/logo.png"`,
 		"redirect_uris": `["https://h.example/cb","https://h.example/cb"]`, "post_logout_redirect_uris": `["javascript:1","https://h.example/bye"]`,
 		"grant_types": `["authorization_code","client_credentials","password"]`,
-	}), false)
+	}), false, testSchemes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +252,7 @@ func FuzzDocument(f *testing.F) {
 	f.Add(describe(map[string]string{"jwks": `{"keys":[` + privateJWK + `]}`}))
 	f.Add(describe(map[string]string{"redirect_uris": `["http://localhost/cb","cursor://a/b","javascript:alert(1)"]`, "logo_uri": `"https://h.example/logo"`}))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		client, err := parseDocument(testID, raw, false)
+		client, err := parseDocument(testID, raw, false, testSchemes)
 		if err != nil {
 			return
 		}
@@ -235,7 +260,7 @@ func FuzzDocument(f *testing.F) {
 			t.Fatalf("%s: %+v", raw, client)
 		}
 		for _, uri := range client.RedirectURIs {
-			if ValidateRedirect(uri) != nil {
+			if testSchemes.Validate(uri) != nil {
 				t.Fatalf("accepted redirect %q", uri)
 			}
 		}

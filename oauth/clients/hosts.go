@@ -16,6 +16,7 @@ type Host struct {
 	Source    string   `json:"source"`    // observed on the wire, documented by the maker, or reported by others
 	Documents []string `json:"documents"` // client_ids; {id} stands for one path segment
 	Redirects []string `json:"redirects"` // redirect URIs, likewise; a loopback one names nobody
+	Schemes   []string `json:"schemes"`   // private-use schemes of its own, besides those in redirects; may be left out
 	Quirks    []string `json:"quirks"`    // what it does that others do not
 }
 
@@ -25,6 +26,7 @@ type Hosts struct {
 	documents addresses
 	redirects addresses
 	servers   map[string]bool // where documents are
+	schemes   Schemes
 }
 
 // addresses finds a host by an exact address first, by a pattern second: chatgpt.com/oauth/codex/client.json is not ChatGPT's.
@@ -62,6 +64,9 @@ func (h *Hosts) ByRedirect(uri string) (Host, bool) { return h.host(h.redirects.
 
 // Serves reports whether a known host's metadata document is at this host name.
 func (h *Hosts) Serves(hostname string) bool { return h.servers[strings.ToLower(hostname)] }
+
+// Schemes returns the private-use schemes of all known hosts; the caller must not change it.
+func (h *Hosts) Schemes() Schemes { return h.schemes }
 
 func (h *Hosts) host(at int, ok bool) (Host, bool) {
 	if !ok {

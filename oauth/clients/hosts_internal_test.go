@@ -79,6 +79,9 @@ func TestHosts_FilesAreChecked(t *testing.T) {
 		"a varying host":      {`https://x.example/c/{id}`, `https://{id}.example.com/c`},
 		"a bad redirect":      {`http://127.0.0.1/cb`, `http://x.example/cb`},
 		"a member we forgot":  {`"quirks":[]`, `"quirks":[],"quirk":1`},
+		"a dangerous scheme":  {`"quirks":[]`, `"quirks":[],"schemes":["javascript"]`},
+		"a scheme of the web": {`"quirks":[]`, `"quirks":[],"schemes":["https"]`},
+		"half a scheme":       {`"quirks":[]`, `"quirks":[],"schemes":["x://"]`},
 		"no quirks":           {`,"quirks":[]`, ``},
 		"the redirect, again": {`http://127.0.0.1/cb`, `https://x.example/cb`},
 	} {

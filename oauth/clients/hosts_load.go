@@ -33,6 +33,7 @@ func loadHosts(files fs.FS) (*Hosts, error) {
 	}
 	h := &Hosts{
 		documents: addresses{exact: map[string]int{}}, redirects: addresses{exact: map[string]int{}}, servers: map[string]bool{},
+		schemes: Schemes{},
 	}
 	for _, name := range names {
 		raw, err := fs.ReadFile(files, name)
@@ -78,8 +79,13 @@ func parseHost(id string, raw []byte) (Host, error) {
 		}
 	}
 	for _, redirect := range h.Redirects {
-		if err := ValidateRedirect(filled(redirect)); err != nil {
-			return h, fmt.Errorf("redirect %s: %w", redirect, err)
+		if ParseRedirect(filled(redirect)).Kind == RedirectRefused {
+			return h, fmt.Errorf("redirect %s: %w", redirect, ErrRedirect)
+		}
+	}
+	for _, scheme := range h.Schemes {
+		if ParseRedirect(scheme+"://x").Host != scheme+"://" {
+			return h, fmt.Errorf("scheme %s: %w", scheme, ErrRedirect)
 		}
 	}
 	return h, nil
@@ -101,8 +107,15 @@ func (h *Hosts) add(host Host) error {
 			h.servers[strings.ToLower(u.Hostname())] = true
 		}
 	}
+	for _, scheme := range host.Schemes {
+		h.schemes[scheme] = true
+	}
 	for _, redirect := range host.Redirects {
-		if ParseRedirect(filled(redirect)).Kind != RedirectWeb {
+		r := ParseRedirect(filled(redirect))
+		if r.Kind == RedirectPrivate {
+			h.schemes[strings.TrimSuffix(r.Host, "://")] = true
+		}
+		if r.Kind != RedirectWeb {
 			continue // any program may be behind it
 		}
 		if err := h.redirects.add(redirect, at); err != nil {

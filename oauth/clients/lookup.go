@@ -198,6 +198,9 @@ func (b *Book) remember(id string, hit cachedClient) {
 	b.cached[strings.Clone(id)] = hit // not the request it came in
 }
 
+// Schemes returns the private-use schemes of known hosts.
+func (b *Book) Schemes() Schemes { return b.documents.Hosts().Schemes() }
+
 // Issue makes a dynamic client; see Dynamic.Issue.
 func (b *Book) Issue(r Registration) (*Client, string, error) { return b.dynamic.Issue(r) }
 

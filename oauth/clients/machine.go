@@ -22,13 +22,13 @@ func (c *Client) MatchPostLogout(requested string) bool {
 
 // keptPostLogout returns what of the URIs a browser may be sent to. A bad one is left out and not refused: nothing but the
 // way back from a sign-out depends on it.
-func keptPostLogout(uris []string) []string {
+func keptPostLogout(uris []string, schemes Schemes) []string {
 	if len(uris) > maxRedirectURIs {
 		uris = uris[:maxRedirectURIs]
 	}
 	var kept []string
 	for _, uri := range uris {
-		if ValidateRedirect(uri) == nil && !slices.Contains(kept, uri) {
+		if schemes.Validate(uri) == nil && !slices.Contains(kept, uri) {
 			kept = append(kept, uri)
 		}
 	}

@@ -21,6 +21,9 @@ func NewPreregistered(s *Store) *Preregistered { return &Preregistered{store: s}
 func (p *Preregistered) Diff(ctx context.Context, files []apply.Client) ([]apply.ClientDiff, error) {
 	ids := make([]string, 0, len(files))
 	for _, f := range files {
+		if err := checkRedirects(f); err != nil {
+			return nil, err
+		}
 		ids = append(ids, f.ID)
 	}
 	known, err := p.store.byID(ctx, ids)
@@ -44,6 +47,16 @@ func (p *Preregistered) Diff(ctx context.Context, files []apply.Client) ([]apply
 		diffs = append(diffs, apply.ClientDiff{Changed: changesOf(have, details[f.ID], f)})
 	}
 	return diffs, nil
+}
+
+// checkRedirects lets a tenant name any private-use scheme, save what a browser would run or read. Errors: errs.Invalid.
+func checkRedirects(f apply.Client) error {
+	for _, uri := range slices.Concat(f.RedirectURIs, f.PostLogoutRedirectURIs) {
+		if ParseRedirect(uri).Kind == RedirectRefused {
+			return &errs.Error{Kind: errs.Invalid, Msg: "Client " + f.ID + ": no answer can be sent to " + uri + ".", Err: ErrRedirect}
+		}
+	}
+	return nil
 }
 
 func changesOf(have Client, details namedRow, f apply.Client) []string {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -37,15 +38,36 @@ var runnableSchemes = map[string]bool{
 	"javascript": true, "data": true, "vbscript": true, "file": true, "blob": true, "filesystem": true, "about": true,
 	"view-source": true, "ws": true, "wss": true, "ftp": true, "mailto": true, "tel": true, "sms": true, "intent": true,
 	"chrome": true, "chrome-extension": true, "moz-extension": true, "ms-settings": true, "jar": true, "content": true,
-	"search-ms": true, "ms-officecmd": true, "ms-msdt": true, "cid": true, "urn": true, "resource": true,
+	"search-ms": true, "ms-officecmd": true, "ms-msdt": true, "ms-appinstaller": true,
+	"ms-search": true, "search": true, "shell": true, "res": true, "mhtml": true, "livescript": true, "cid": true, "urn": true, "resource": true,
 }
 
-// ValidateRedirect returns ErrRedirect unless raw may be registered.
-func ValidateRedirect(raw string) error {
-	if ParseRedirect(raw).Kind == RedirectRefused {
+// ErrScheme is returned for private-use schemes that only a client may have which the tenant named.
+var ErrScheme = errors.New("an app that describes itself may return to a private-use scheme only if that is a domain of its maker in " +
+	"reverse, such as com.example.app:/callback (RFC 8252, section 7.1); use such a scheme, https, or http on 127.0.0.1, " +
+	"or ask the people who run this server to name the app in their tenant file")
+
+// Schemes are the private-use schemes of known hosts. An app that describes itself may have one of them, or one with a dot: any other
+// word could be a program's that was never meant to read answers, and nobody would have decided so.
+type Schemes map[string]bool
+
+// Validate returns nil when a client that describes itself may have raw as a redirect URI. What a tenant's file names need not
+// pass it: that is the tenant's decision. Errors: ErrRedirect, ErrScheme.
+func (s Schemes) Validate(raw string) error {
+	r := ParseRedirect(raw)
+	if r.Kind == RedirectRefused {
 		return ErrRedirect
 	}
+	if scheme := strings.TrimSuffix(r.Host, "://"); r.Kind == RedirectPrivate && !s[scheme] && !reverseDomain(scheme) {
+		return ErrScheme
+	}
 	return nil
+}
+
+// reverseDomain reports whether a scheme reads as a domain in reverse: labels with dots between them.
+func reverseDomain(scheme string) bool {
+	labels := strings.Split(scheme, ".")
+	return len(labels) > 1 && !slices.Contains(labels, "")
 }
 
 // ParseRedirect classifies a redirect URI. What is malformed or could be read in two ways is RedirectRefused.

@@ -1,6 +1,7 @@
 package clients_test
 
 import (
+	"errors"
 	"net/url"
 	"strings"
 	"testing"
@@ -54,6 +55,39 @@ func TestParseRedirect_KnowsWhereAURILeads(t *testing.T) {
 	} {
 		if got := clients.ParseRedirect(uri).Kind; got != want {
 			t.Errorf("%q: kind %d, want %d", uri, got, want)
+		}
+	}
+}
+
+func TestSchemes_AreAllowedByRule(t *testing.T) {
+	t.Parallel()
+	hosts, err := clients.LoadHosts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := hosts.Schemes()
+	for uri, want := range map[string]error{
+		"https://h.example/cb": nil, "http://127.0.0.1/cb": nil, "com.example.app:/cb": nil, "COM.Example.App:/cb": nil, "com.example.app://cb": nil,
+		"cursor://anysphere.cursor-mcp/oauth/callback": nil, "CURSOR://x/y": nil, "vscode://publisher.extension/cb": nil,
+		"vscode-insiders://publisher.extension/cb": nil,
+		"myapp://cb": clients.ErrScheme, "a.:/cb": clients.ErrScheme, "a..b:/cb": clients.ErrScheme, "slack://open": clients.ErrScheme,
+		"zoommtg://x/y": clients.ErrScheme, "cursor-evil://x/y": clients.ErrScheme,
+		"javascript://h.example/x": clients.ErrRedirect, "ms-appinstaller:/x": clients.ErrRedirect, "http://h.example/": clients.ErrRedirect,
+	} {
+		if got := known.Validate(uri); !errors.Is(got, want) {
+			t.Errorf("%s: %v, want %v", uri, got, want)
+		}
+	}
+	for _, h := range hosts.All() {
+		for _, uri := range h.Redirects {
+			if err := known.Validate(strings.ReplaceAll(uri, "{id}", "x")); err != nil {
+				t.Errorf("%s, %s: %v", h.Name, uri, err)
+			}
+		}
+	}
+	for _, c := range clients.ErrScheme.Error() { // it becomes an error_description (RFC 6749 §5.2)
+		if c < ' ' || c > '~' || c == '"' || c == '\\' {
+			t.Errorf("%q may not be in an error description", c)
 		}
 	}
 }

@@ -53,13 +53,14 @@ const (
 )
 
 // Normalize validates the metadata and returns it with the values the client will have: what we do not offer is left out
-// of lists rather than refused, since hosts register for more than one server's worth of grant types. Errors: *MetadataError.
-func (r Registration) Normalize() (Registration, error) {
+// of lists rather than refused, since hosts register for more than one server's worth of grant types. schemes are those of known
+// hosts. Errors: *MetadataError.
+func (r Registration) Normalize(schemes Schemes) (Registration, error) {
 	if len(r.RedirectURIs) == 0 || len(r.RedirectURIs) > maxRedirectURIs {
 		return r, &MetadataError{CodeInvalidRedirectURI, fmt.Sprintf("redirect_uris must list 1 to %d URIs", maxRedirectURIs)}
 	}
 	for _, uri := range r.RedirectURIs {
-		if err := ValidateRedirect(uri); err != nil {
+		if err := schemes.Validate(uri); err != nil {
 			return r, &MetadataError{CodeInvalidRedirectURI, err.Error()}
 		}
 	}
@@ -72,7 +73,7 @@ func (r Registration) Normalize() (Registration, error) {
 	if err := r.normalizeGrants(); err != nil {
 		return r, err
 	}
-	r.PostLogoutRedirectURIs = keptPostLogout(r.PostLogoutRedirectURIs)
+	r.PostLogoutRedirectURIs = keptPostLogout(r.PostLogoutRedirectURIs, schemes)
 	r.ClientName = cleanName(r.ClientName)
 	if ParseRedirect(r.ClientURI).Kind != RedirectWeb {
 		r.ClientURI = ""

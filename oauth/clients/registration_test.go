@@ -18,7 +18,7 @@ func dynamic() *clients.Dynamic {
 
 func normalize(t *testing.T, r clients.Registration) clients.Registration {
 	t.Helper()
-	out, err := r.Normalize()
+	out, err := r.Normalize(clients.Schemes{"cursor": true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,12 +75,13 @@ func TestNormalize_RefusesWithTheRightCode(t *testing.T) {
 		"no redirect":      {clients.Registration{}, clients.CodeInvalidRedirectURI},
 		"script redirect":  {clients.Registration{RedirectURIs: []string{"javascript:alert(1)"}}, clients.CodeInvalidRedirectURI},
 		"one bad of many":  {clients.Registration{RedirectURIs: []string{ok[0], "http://example.com/"}}, clients.CodeInvalidRedirectURI},
+		"any scheme":       {clients.Registration{RedirectURIs: []string{ok[0], "myapp://cb"}}, clients.CodeInvalidRedirectURI},
 		"too many":         {clients.Registration{RedirectURIs: slices.Repeat(ok, 17)}, clients.CodeInvalidRedirectURI},
 		"unknown auth":     {clients.Registration{RedirectURIs: ok, TokenEndpointAuthMethod: "tls_client_auth"}, clients.CodeInvalidClientMetadata},
 		"no code grant":    {clients.Registration{RedirectURIs: ok, GrantTypes: []string{"implicit"}}, clients.CodeInvalidClientMetadata},
 		"no code response": {clients.Registration{RedirectURIs: ok, ResponseTypes: []string{"token"}}, clients.CodeInvalidClientMetadata},
 	} {
-		_, err := tt.r.Normalize()
+		_, err := tt.r.Normalize(clients.Schemes{"cursor": true})
 		var refused *clients.MetadataError
 		if !errors.As(err, &refused) || refused.Code != tt.code {
 			t.Errorf("%s: %v, want %s", name, err, tt.code)
@@ -186,7 +187,7 @@ func FuzzRegistration(f *testing.F) {
 		if json.Unmarshal(body, &r) != nil {
 			return
 		}
-		r, err := r.Normalize()
+		r, err := r.Normalize(clients.Schemes{"cursor": true})
 		if err != nil {
 			return
 		}

@@ -18,7 +18,7 @@ import (
 // documented is a client as its document describes it at a time.
 func documented(t *testing.T, members map[string]string, at time.Time) *Client {
 	t.Helper()
-	c, err := parseDocument(testID, describe(members), false)
+	c, err := parseDocument(testID, describe(members), false, testSchemes)
 	if err != nil {
 		t.Fatal(err)
 	}
