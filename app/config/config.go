@@ -108,6 +108,12 @@ func (c Config) validate() []error {
 	if _, err := c.Proxies(); err != nil {
 		problems = append(problems, err)
 	}
+	if c.RateLimit < 0 {
+		problems = append(problems, errors.New("OSTIARY_RATE_LIMIT: must be a number of requests, 0 for no limit"))
+	}
+	if c.CallLimit < 0 {
+		problems = append(problems, errors.New("OSTIARY_CALL_LIMIT: must be a number of MiB, 0 for no bound"))
+	}
 	if c.FeedConnections < 0 {
 		problems = append(problems, errors.New("OSTIARY_FEED_CONNECTIONS: must be a number of connections"))
 	}

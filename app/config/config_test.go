@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -38,14 +39,15 @@ func TestLoad_SaysEverythingThatIsWrongWithoutItsValues(t *testing.T) {
 	_, err := config.Load([]string{
 		"OSTIARY_URL=https://Example.com/", "OSTIARY_ISSUER_PATTERN=https://auth.example.com", "OSTIARY_MASTER_KEY=s3cret",
 		"OSTIARY_TRUSTED_PROXIES=everyone", "OSTIARY_DATABASE_URL=postgres://x:hunter2@db/x", "OSTIARY_DATABASE_URL_FILE=/nowhere",
-		"OSTIARY_LOG_LEVEL=hunter3", "OSTIARY_DRAIN_DELAY=10m",
+		"OSTIARY_LOG_LEVEL=hunter3", "OSTIARY_DRAIN_DELAY=10m", "OSTIARY_RATE_LIMIT=-1", "OSTIARY_CALL_LIMIT=-1",
+		"OSTIARY_FEED_CONNECTIONS=-1",
 	})
 	if err == nil {
 		t.Fatal("accepted")
 	}
 	for _, name := range []string{
 		"OSTIARY_URL", "OSTIARY_ISSUER_PATTERN", "OSTIARY_MASTER_KEY", "OSTIARY_TRUSTED_PROXIES", "OSTIARY_DATABASE_URL", "LogLevel",
-		"OSTIARY_DRAIN_DELAY",
+		"OSTIARY_DRAIN_DELAY", "OSTIARY_RATE_LIMIT", "OSTIARY_CALL_LIMIT", "OSTIARY_FEED_CONNECTIONS",
 	} {
 		if !strings.Contains(err.Error(), name) {
 			t.Errorf("says nothing about %s: %v", name, err)
@@ -54,6 +56,25 @@ func TestLoad_SaysEverythingThatIsWrongWithoutItsValues(t *testing.T) {
 	for _, value := range []string{"s3cret", "hunter2", "hunter3"} {
 		if strings.Contains(err.Error(), value) {
 			t.Errorf("the error quotes %q", value)
+		}
+	}
+}
+
+// Whoever runs the compose file can set whatever has a default, and gets that default otherwise.
+func TestConfig_TheComposeFilePassesEverySettingOn(t *testing.T) {
+	t.Parallel()
+	content, err := os.ReadFile("../../docker-compose.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[config.Config]()) {
+		value, ok := field.Tag.Lookup("envDefault")
+		if !ok || field.Name == "Listen" { // the port inside is the container's own
+			continue
+		}
+		name := "OSTIARY_" + field.Tag.Get("env")
+		if line := fmt.Sprintf("      %s: ${%s:-%s}\n", name, name, value); !strings.Contains(string(content), line) {
+			t.Errorf("docker-compose.yml lacks %q", line)
 		}
 	}
 }
