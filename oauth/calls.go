@@ -24,7 +24,8 @@ const (
 	reportShare        = 5 // many gates may share one credential
 )
 
-// callWeight is what a call takes besides what is said of it, in bytes: its row's frame and its entries in nine indexes.
+// callWeight is what a call takes besides what is said of it, in bytes: its row's frame and its entries in ten indexes,
+// three of which hold only some calls.
 const callWeight = 1500
 
 // IsReport reports whether r is one of those whose handler bounds the body itself.

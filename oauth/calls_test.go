@@ -274,6 +274,20 @@ func TestCalls_WhatIsNotWrittenWeighsNothing(t *testing.T) {
 	}
 }
 
+// callWeight, tenants/DECISIONS.md and docs/calls.md count on these indexes.
+func TestCalls_AreWeighedWithTheirIndexes(t *testing.T) {
+	t.Parallel()
+	s := host.New(t)
+	var all, partial int
+	err := s.DB.Pipe(s.Acme.Context(), func(b *pgx.Batch) {
+		b.Queue(`select count(*), count(indpred) from pg_index where indrelid = 'tool_calls'::regclass`).
+			QueryRow(func(row pgx.Row) error { return row.Scan(&all, &partial) })
+	})
+	if err != nil || all != 10 || partial != 3 {
+		t.Errorf("%d indexes, %d of them partial, %v: weigh a call anew", all, partial, err)
+	}
+}
+
 // lockCalls lets nobody write a call down.
 func lockCalls(t *testing.T, s *host.Stack) (unlock func()) {
 	t.Helper()
