@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/ostiary/ostiary/app/apptest/host"
 	"github.com/ostiary/ostiary/oauth/attemptlog"
+	"github.com/ostiary/ostiary/oauth/ratelimit"
 	"github.com/ostiary/ostiary/tenants/tenanttest"
 )
 
@@ -161,6 +163,15 @@ func TestAttempt_RefusalsWithoutACaseAreListed(t *testing.T) {
 		t.Errorf("registration: %+v", a)
 	}
 	s.Clock.Advance(1e9)
+	var long []string
+	for n := range 10 { // within every bound, but too much for a client_id
+		long = append(long, "https://h.example/"+strconv.Itoa(n)+"/"+strings.Repeat("x", 200))
+	}
+	host.PostJSON(t, s.Acme.Issuer+"/register", map[string]any{"client_name": "Large", "redirect_uris": long})
+	if a := latestAttempt(t, s); a.Last.Kind != attemptlog.KindRegister || a.Last.Reason != "invalid_client_metadata" || a.ClientName != "Large" {
+		t.Errorf("a registration that is too large: %+v", a)
+	}
+	s.Clock.Advance(1e9)
 	c := s.Register(t, s.Acme, nil)
 	c.Refresh(t, "ort_not-a-token")
 	if a := latestAttempt(t, s); a.Last.Kind != attemptlog.KindRefresh || a.Last.Reason != "refresh_refused" || a.ClientName != "Test host" {
@@ -173,6 +184,25 @@ func TestAttempt_RefusalsWithoutACaseAreListed(t *testing.T) {
 	if a := latestAttempt(t, s); a.Last.Reason != "invalid_target" || a.Last.Asked != "https://other.example/mcp" ||
 		a.Last.Expected != tenanttest.Identifier {
 		t.Errorf("authorize: %+v", a)
+	}
+}
+
+func TestAttempt_RegistrationsOverTheirBoundAreListed(t *testing.T) {
+	t.Parallel()
+	s := host.New(t, host.WithRateLimit(10), host.WithNodes(1)) // one registration a minute
+	s.Clock.BeginWindow(ratelimit.Window)
+	metadata := map[string]any{"client_name": "Eager", "redirect_uris": []string{host.Redirect}}
+	if first := host.PostJSON(t, s.Acme.Issuer+"/register", metadata); first.Status != http.StatusCreated {
+		t.Fatalf("the first: %d %s", first.Status, first.Raw)
+	}
+	s.Clock.Advance(1e9)
+	refused(t, "the second", host.PostJSON(t, s.Acme.Issuer+"/register", metadata), http.StatusTooManyRequests, "temporarily_unavailable")
+	a := latestAttempt(t, s)
+	if a.Last.Kind != attemptlog.KindRegister || a.Last.Reason != "rate_limited" || a.Last.Outcome != attemptlog.OutcomeRefused {
+		t.Errorf("%+v", a)
+	}
+	if list, _, err := s.App.AttemptReader().List(s.Neighbour.Operator(), attemptlog.AttemptFilter{}); err != nil || len(list) != 0 {
+		t.Errorf("the neighbour sees %d attempts, %v", len(list), err)
 	}
 }
 

@@ -42,22 +42,25 @@ func (m *Module) createClient(c echo.Context) error {
 		m.clientRefused(c, i, clients.Registration{}, badRequest("registration_off", ""))
 		return bareNotFound(c)
 	}
-	if err := m.limitRegistration(c, i); err != nil {
-		writeProblem(w, r, m.log, err)
-		return nil
+	var (
+		registration clients.Registration
+		client       *clients.Client
+		secret       string
+	)
+	err = m.limitRegistration(c, i)
+	if err == nil {
+		registration, err = readRegistration(r)
 	}
-	registration, err := readRegistration(r)
 	if err == nil {
 		registration, err = registration.Normalize(i.Clients.Schemes())
 	}
-	if err != nil {
-		m.clientRefused(c, i, registration, registrationProblem(err))
-		writeProblem(w, r, m.log, registrationProblem(err))
-		return nil
+	if err == nil {
+		client, secret, err = i.Clients.Issue(registration)
 	}
-	client, secret, err := i.Clients.Issue(registration)
-	if err != nil {
-		writeProblem(w, r, m.log, registrationProblem(err))
+	if err != nil { // every refusal is recorded: a host in trouble is looked for by what it sent
+		err = registrationProblem(err)
+		m.clientRefused(c, i, registration, err)
+		writeProblem(w, r, m.log, err)
 		return nil
 	}
 	m.clientRegistered(c, i, client)
