@@ -181,6 +181,33 @@ async def test_what_is_held_is_bounded_and_losses_are_said(
     assert kept <= 6
 
 
+@pytest.mark.parametrize("status", [400, 413])
+async def test_what_the_issuer_refuses_is_said_to_be_lost(
+    guards: Guards, issuer: Issuer, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    refused: list[bytes] = []
+
+    def refusing(body: bytes) -> int:
+        if b"insert" in body:
+            refused.append(body)
+            return status
+        return 200
+
+    answering(monkeypatch, refusing)
+    guard = guards(reporting=CREDENTIAL)
+    app = OstiaryMiddleware(Server(), guard)
+    async with client(app, issuer.token()) as c:
+        await c.post("/mcp", json=call("insert"))
+        eventually(lambda: len(refused) == 1)
+        await c.post("/mcp", json=call("query"))
+        eventually(lambda: len(issuer.reports) == 1)
+        assert issuer.reports[0][1]["dropped"] == 1
+        await c.post("/mcp", json=call("insert"))
+        eventually(lambda: len(refused) == 2)
+    guard.close()
+    assert [(len(batch["calls"]), batch["dropped"]) for _, batch in issuer.reports] == [(1, 1), (0, 1)]
+
+
 async def test_cheap_calls_push_no_record_of_harm_out(
     guards: Guards, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

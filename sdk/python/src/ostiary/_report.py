@@ -137,9 +137,16 @@ class Reporter:
         while time.monotonic() < deadline and self._take():
             if self._send() is not None:
                 time.sleep(0.1)
+        if not self._batch[0] and self._dropped:  # no call will come any more to say it with
+            with self._lock:
+                self._batch, self._dropped = ([], self._dropped), 0
+            self._send()
 
     def _take(self) -> bool:
-        """Make the next batch, unless one is under way. False when there is nothing to send."""
+        """Make the next batch, unless one is under way. False when there is nothing to send.
+
+        Losses are said with the next records: said alone and refused, they would come again without end.
+        """
         records, _ = self._batch
         if records:
             return True
@@ -149,8 +156,8 @@ class Reporter:
                 record = self._records.take()
                 size += len(record.text)
                 records.append(record)
-            self._batch = (records, self._dropped)
-            self._dropped = 0
+            if records:
+                self._batch, self._dropped = (records, self._dropped), 0
         return bool(records)
 
     def _send(self) -> float | None:
