@@ -22,7 +22,8 @@ func drawnView(view flow.ConsentView) flow.ConsentView {
 	return view
 }
 
-// What is drawn once is what would be drawn each time, whatever page it stands on.
+// What is drawn once is what would be drawn each time, whatever page it stands on. A page without a brand and permissions drawn
+// before still prints the program's words as they were drawn, so these are held against what is drawn anew piece by piece.
 func TestConsent_DrawnOnceIsTheSamePage(t *testing.T) {
 	t.Parallel()
 	brand := layout.Branding{
@@ -54,6 +55,13 @@ func TestConsent_DrawnOnceIsTheSamePage(t *testing.T) {
 			same(t, name, flow.Consent(drawn), flow.Consent(plain))
 		}
 		same(t, name+", previewed", flow.ConsentPreview(drawn), flow.ConsentPreview(plain))
+		for of, pieces := range map[string]map[string]flow.Piece{
+			name: flow.ConsentPieces(drawn), name + ", previewed": flow.ConsentPiecesPreviewed(drawn),
+		} {
+			for piece, p := range pieces {
+				same(t, of+", "+piece, p.Printed, p.Anew)
+			}
+		}
 	}
 }
 
@@ -69,6 +77,20 @@ func TestLogin_KeepsNothingThatSomebodyTyped(t *testing.T) {
 	}
 	if got := htmltest.Render(t, flow.Login(blank)); got != before {
 		t.Errorf("a blank page became\n%s", got)
+	}
+}
+
+func TestLogin_DrawnOnceIsTheSamePage(t *testing.T) {
+	t.Parallel()
+	for name, view := range map[string]flow.LoginView{
+		"blank":            {},
+		"who comes back":   {Email: `"><b>@acme.example`},
+		"no address":       {EmailError: "Enter your e-mail address."},
+		"a wrong password": {Email: "user@acme.example", PasswordError: "That is not it."},
+		"a brand":          {Branding: layout.Branding{Name: "Acme"}, Action: "/i/acme/login"},
+	} {
+		p := flow.LoginPiece(view)
+		same(t, name, p.Printed, p.Anew)
 	}
 }
 
