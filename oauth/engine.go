@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"time"
 
@@ -138,6 +139,7 @@ func (s *tokenSession) GetUsername() string                         { return "" 
 func (s *tokenSession) GetSubject() string                          { return "" }
 func (s *tokenSession) Clone() fosite.Session {
 	clone := *s
+	clone.expiry = maps.Clone(s.expiry)
 	return &clone
 }
 
