@@ -93,32 +93,35 @@ func TestAuthorize_RefusesWhatIsNotS256(t *testing.T) {
 	t.Parallel()
 	s := host.New(t)
 	c := s.Register(t, s.Acme, nil)
-	for name, change := range map[string]func(url.Values){
-		"no challenge":      func(p url.Values) { p.Del("code_challenge") },
-		"plain":             func(p url.Values) { p.Set("code_challenge_method", "plain") },
-		"method left out":   func(p url.Values) { p.Del("code_challenge_method") },
-		"not a SHA-256":     func(p url.Values) { p.Set("code_challenge", "abc") },
-		"token response":    func(p url.Values) { p.Set("response_type", "token") },
-		"no response type":  func(p url.Values) { p.Del("response_type") },
-		"fragment response": func(p url.Values) { p.Set("response_mode", "fragment") },
-		"request object":    func(p url.Values) { p.Set("request", "eyJhbGciOiJub25lIn0.e30.") },
-		"request uri":       func(p url.Values) { p.Set("request_uri", "http://127.0.0.1:1/x") },
-		"state twice":       func(p url.Values) { p.Add("state", "other") },
-		"unknown scope":     func(p url.Values) { p.Set("scope", "nothing:here") },
-		"foreign resource":  func(p url.Values) { p.Set("resource", "https://elsewhere.example/mcp") },
-		"two resources":     func(p url.Values) { p.Add("resource", "https://elsewhere.example/mcp") },
-		"relative resource": func(p url.Values) { p.Set("resource", "/mcp") },
-		"prompt=none":       func(p url.Values) { p.Set("prompt", "none") },
+	for name, tt := range map[string]struct {
+		change func(url.Values)
+		code   string
+	}{
+		"no challenge":      {func(p url.Values) { p.Del("code_challenge") }, "invalid_request"},
+		"plain":             {func(p url.Values) { p.Set("code_challenge_method", "plain") }, "invalid_request"},
+		"method left out":   {func(p url.Values) { p.Del("code_challenge_method") }, "invalid_request"},
+		"not a SHA-256":     {func(p url.Values) { p.Set("code_challenge", "abc") }, "invalid_request"},
+		"token response":    {func(p url.Values) { p.Set("response_type", "token") }, "unsupported_response_type"},
+		"no response type":  {func(p url.Values) { p.Del("response_type") }, "invalid_request"},
+		"fragment response": {func(p url.Values) { p.Set("response_mode", "fragment") }, "invalid_request"},
+		"request object":    {func(p url.Values) { p.Set("request", "eyJhbGciOiJub25lIn0.e30.") }, "request_not_supported"},
+		"request uri":       {func(p url.Values) { p.Set("request_uri", "http://127.0.0.1:1/x") }, "request_uri_not_supported"},
+		"state twice":       {func(p url.Values) { p.Add("state", "other") }, "invalid_request"},
+		"unknown scope":     {func(p url.Values) { p.Set("scope", "nothing:here") }, "invalid_scope"},
+		"foreign resource":  {func(p url.Values) { p.Set("resource", "https://elsewhere.example/mcp") }, "invalid_target"},
+		"two resources":     {func(p url.Values) { p.Add("resource", "https://elsewhere.example/mcp") }, "invalid_target"},
+		"relative resource": {func(p url.Values) { p.Set("resource", "/mcp") }, "invalid_target"},
+		"prompt=none":       {func(p url.Values) { p.Set("prompt", "none") }, "login_required"},
 	} {
 		a := c.Authorize()
-		change(a.Params)
+		tt.change(a.Params)
 		p := host.NewBrowser(t).Open(t, a.URL())
 		if p.Location == nil || !strings.HasPrefix(p.Location.String(), host.Redirect+"?") {
 			t.Errorf("%s: status %d, location %v; the client must hear of it", name, p.Status, p.Location)
 			continue
 		}
-		if p.Param("code") != "" || p.Param("error") == "" || p.Param("iss") != s.Acme.Issuer {
-			t.Errorf("%s: %v", name, p.Location)
+		if p.Param("code") != "" || p.Param("error") != tt.code || p.Param("iss") != s.Acme.Issuer {
+			t.Errorf("%s: %v, want %s", name, p.Location, tt.code)
 		}
 		if name != "state twice" && p.Param("state") != a.State {
 			t.Errorf("%s: state %q", name, p.Param("state"))

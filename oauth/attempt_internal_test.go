@@ -13,6 +13,7 @@ func TestAttempt_EveryReasonIsExplained(t *testing.T) {
 	reasons := []string{
 		codeInvalidRequest, codeInvalidClient, codeInvalidGrant, codeInvalidScope, codeInvalidTarget, codeUnauthorizedClient,
 		codeUnsupportedGrantType, codeUnsupportedResponse, codeServerError, codeUnavailable, "request_malformed", reasonStopped,
+		"request_not_supported", "request_uri_not_supported",
 		clients.CodeInvalidRedirectURI, clients.CodeInvalidClientMetadata, clients.CodeDocumentRefused,
 		clients.CodeDocumentUnavailable,
 	}

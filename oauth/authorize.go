@@ -148,8 +148,10 @@ func checkProtocol(form url.Values) error {
 	switch {
 	case repeated(form):
 		return badRequest(codeInvalidRequest, "A parameter is repeated.") // RFC 6749 §3.1
-	case form.Has("request"), form.Has("request_uri"):
+	case form.Has("request"):
 		return badRequest("request_not_supported", "Request objects are not offered.")
+	case form.Has("request_uri"):
+		return badRequest("request_uri_not_supported", "Request objects are not offered.")
 	case form.Get("response_type") == "":
 		return badRequest(codeInvalidRequest, "response_type is missing.")
 	case form.Get("response_type") != "code":

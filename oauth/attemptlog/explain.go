@@ -146,6 +146,10 @@ var explanations = map[string]Explanation{
 		"The app sent a request object, which is not offered.", FixerApp,
 		"Send plain parameters.",
 	},
+	"request_uri_not_supported": {
+		"The app sent the address of a request object, which is not offered.", FixerApp,
+		"Send plain parameters.",
+	},
 	"invalid_redirect_uri": {
 		"An address in the registration cannot be accepted.", FixerApp,
 		"Use https, a localhost address, or a private-use scheme.",
