@@ -152,7 +152,7 @@ var explanations = map[string]Explanation{
 	},
 	"invalid_redirect_uri": {
 		"An address in the registration cannot be accepted.", FixerApp,
-		"Use https, a localhost address, or a private-use scheme.",
+		"Use https, a localhost address, or a private-use scheme with a dot (com.example.app); any other needs a client in the tenant's file.",
 	},
 	"invalid_client_metadata": {"The registration cannot be accepted.", FixerApp, updateApp},
 	"registration_off": {
