@@ -78,6 +78,7 @@ func TestNormalize_RefusesWithTheRightCode(t *testing.T) {
 		"any scheme":       {clients.Registration{RedirectURIs: []string{ok[0], "myapp://cb"}}, clients.CodeInvalidRedirectURI},
 		"too many":         {clients.Registration{RedirectURIs: slices.Repeat(ok, 17)}, clients.CodeInvalidRedirectURI},
 		"unknown auth":     {clients.Registration{RedirectURIs: ok, TokenEndpointAuthMethod: "tls_client_auth"}, clients.CodeInvalidClientMetadata},
+		"a key":            {clients.Registration{RedirectURIs: ok, TokenEndpointAuthMethod: "private_key_jwt"}, clients.CodeInvalidClientMetadata},
 		"no code grant":    {clients.Registration{RedirectURIs: ok, GrantTypes: []string{"implicit"}}, clients.CodeInvalidClientMetadata},
 		"no code response": {clients.Registration{RedirectURIs: ok, ResponseTypes: []string{"token"}}, clients.CodeInvalidClientMetadata},
 	} {
