@@ -14,8 +14,12 @@ func ConsentPieces(view ConsentView) map[string]Piece {
 	}
 	for gi, g := range view.Groups {
 		for pi, p := range g.Permissions {
-			at := permissionView{p, g.Risk, view.id("perm", gi, pi)}
-			pieces[at.id] = Piece{permissionOf(at), permission(at)}
+			added, edited := p, p // marked on copies of what is drawn
+			added.New, edited.Edited = true, true
+			for mark, p := range map[string]Permission{"": p, " new": added, " edited": edited} {
+				at := permissionView{p, g.Risk, view.id("perm", gi, pi)}
+				pieces[at.id+mark] = Piece{permissionOf(at), permission(at)}
+			}
 		}
 	}
 	return pieces
