@@ -11,6 +11,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ostiary/ostiary/app/apptest/host"
+	"github.com/ostiary/ostiary/app/errs"
+	"github.com/ostiary/ostiary/tenants"
 	"github.com/ostiary/ostiary/tenants/attempts"
 )
 
@@ -389,5 +391,12 @@ func TestLogin_DoesNotTellWhoExists(t *testing.T) {
 	}
 	if known.Status != http.StatusTooManyRequests || known.Header.Get("Retry-After") == "" {
 		t.Errorf("after 13 wrong passwords: %d", known.Status)
+	}
+	// They count for the address they came from, and hold nobody up elsewhere.
+	for address, want := range map[string]errs.Kind{"127.0.0.1": errs.RateLimited, "192.0.2.1": errs.Unauthenticated} {
+		_, err := s.Users.Authenticate(s.Acme.Context(), tenants.Credentials{Email: s.Acme.UserEmail, Password: "wrong", Address: address}, nil)
+		if !errs.Is(err, want) {
+			t.Errorf("from %s: %v, want %s", address, err, want)
+		}
 	}
 }

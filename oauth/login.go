@@ -58,7 +58,7 @@ func (m *Module) login(c echo.Context) error {
 	var token string
 	authTime := m.now().UTC()
 	user, err := m.users.Authenticate(r.Context(), tenants.Credentials{
-		Email: email, Password: r.PostForm.Get(flow.FieldPassword), Address: attemptOf(r.Context()).facts.Address,
+		Email: email, Password: r.PostForm.Get(flow.FieldPassword), Address: m.address(r),
 	}, func(ctx context.Context, b *pgx.Batch, user directory.User, event audit.Event) (err error) {
 		token, err = m.store.queueSession(ctx, b, i, newSession{
 			userID: user.ID, replaces: i.sessionToken(r), at: authTime, event: event,
