@@ -2,6 +2,7 @@ package oauth_test
 
 import (
 	"bytes"
+	"fmt"
 	"mime/multipart"
 	"net/http"
 	"net/url"
@@ -69,6 +70,22 @@ func TestAuthorize_TakesNoOtherBodies(t *testing.T) {
 	target, query, _ := strings.Cut(a.URL(), "?")
 	if got := host.Post(t, target, "application/x-www-form-urlencoded", []byte(query), nil); got.Status != http.StatusOK {
 		t.Errorf("a form: %d", got.Status)
+	}
+	body := "--x\r\nContent-Disposition: form-data; name=\"%s\"\r\n\r\n%s\r\n--x--\r\n"
+	for name, value := range map[string]string{"request_uri": "https://h.example/r", "scope": "openid", "client_id": "nobody"} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, a.URL(), strings.NewReader(fmt.Sprintf(body, name, value)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "multipart/form-data; boundary=x")
+		answer, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		if answer.StatusCode != http.StatusOK {
+			t.Errorf("%s in the body of a GET counts: %d %s", name, answer.StatusCode, answer.Header.Get("Location"))
+		}
 	}
 	if got := host.Post(t, a.URL(), "multipart/form-data; boundary=x", []byte("--x--\r\n"), nil); got.Status != http.StatusUnprocessableEntity {
 		t.Errorf("multipart: %d", got.Status)

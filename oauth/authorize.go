@@ -3,6 +3,7 @@ package oauth
 import (
 	"errors"
 	"maps"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"slices"
@@ -89,6 +90,7 @@ func (m *Module) knownClient(c echo.Context, i *Issuer) (*clients.Client, client
 func (m *Module) engineRequest(r *http.Request) error {
 	clone := r.WithContext(r.Context())
 	clone.Form = maps.Clone(r.Form)
+	clone.MultipartForm = new(multipart.Form) // read already: fosite would add what a body of a GET says, unseen by our checks
 	for _, ours := range [...]string{"scope", "resource", "audience", "response_mode"} {
 		clone.Form.Del(ours)
 	}

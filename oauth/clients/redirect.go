@@ -39,7 +39,8 @@ var runnableSchemes = map[string]bool{
 	"view-source": true, "ws": true, "wss": true, "ftp": true, "mailto": true, "tel": true, "sms": true, "intent": true,
 	"chrome": true, "chrome-extension": true, "moz-extension": true, "ms-settings": true, "jar": true, "content": true,
 	"search-ms": true, "ms-officecmd": true, "ms-msdt": true, "ms-appinstaller": true,
-	"ms-search": true, "search": true, "shell": true, "res": true, "mhtml": true, "livescript": true, "cid": true, "urn": true, "resource": true,
+	"ms-search": true, "search": true, "shell": true, "res": true, "mhtml": true, "livescript": true, "cid": true,
+	"urn": true, "resource": true,
 }
 
 // ErrScheme is returned for private-use schemes that only a client may have which the tenant named.
