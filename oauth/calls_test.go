@@ -1,6 +1,7 @@
 package oauth_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -272,6 +273,42 @@ func TestCalls_WhatIsNotWrittenWeighsNothing(t *testing.T) {
 	if ids := kept(t, s, s.Acme); len(ids) != len(report) {
 		t.Errorf("%d kept", len(ids))
 	}
+}
+
+// Who hangs up while his report is written gets nothing back: it may have been written, and he could do so without end.
+func TestCalls_HangingUpGivesNoWeightBack(t *testing.T) {
+	t.Parallel()
+	s := host.New(t, host.WithCallLimit(1), host.WithNodes(1))
+	server := credential(t, s, s.Acme, s.Acme.ResourceID, "main").knows(t)
+	s.Clock.BeginWindow(ratelimit.Window)
+	body, err := json.Marshal(calls.Batch{Calls: heavy()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock := lockCalls(t, s)
+	ctx, hangUp := context.WithCancel(t.Context())
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.Acme.Issuer+"/resources/"+s.Acme.ResourceID+"/calls", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header = server.header()
+	r.Header.Set("Content-Type", "application/json")
+	answered, client := make(chan error), host.NewBrowser(t).Client
+	go func() {
+		answer, err := client.Do(r)
+		if err == nil {
+			err = answer.Body.Close()
+		}
+		answered <- err
+	}()
+	eventually(t, "the report", func() bool { return waiting(t, s) == 1 })
+	hangUp()
+	if err := <-answered; err == nil {
+		t.Error("it was answered")
+	}
+	eventually(t, "its end", func() bool { return waiting(t, s) == 0 })
+	unlock()
+	refused(t, "one more", server.tell(t, s.Acme.ResourceID, someCall()), http.StatusTooManyRequests, "temporarily_unavailable")
 }
 
 // callWeight, tenants/DECISIONS.md and docs/calls.md count on these indexes.
