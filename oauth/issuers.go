@@ -220,7 +220,8 @@ func (s *Issuers) assemble(sc scope.Scope, env *tenants.Environment, published [
 		URL: env.Issuer, Scope: sc, Env: env, Settings: env.Settings, Keys: set, hosts: s.documents.Hosts(),
 		Clients: clients.NewBook(clients.BookDeps{
 			Store: s.clients, Documents: s.documents, Now: s.now, Dynamic: clients.NewDynamic(env.Secret, sc.EnvironmentID),
-			IssuerHost: u.Hostname(), MetadataDocuments: env.Settings.MetadataDocuments, Disabled: disabled,
+			IssuerHost: u.Hostname(), MetadataDocuments: env.Settings.MetadataDocuments,
+			RedirectSchemes: env.Settings.RedirectSchemes, Disabled: disabled,
 		}),
 		codes:         secret.NewSealer(env.Secret, "ostiary authorization code"),
 		interactions:  secret.NewSealer(env.Secret, "ostiary interaction"),

@@ -136,6 +136,21 @@ func count(t *testing.T, s *host.Stack, table string) (n int) {
 	return n
 }
 
+// A tenant lets a program that nobody here knows return to its scheme, and no browser run anything.
+func TestRegister_TakesSchemesThatTheEnvironmentNames(t *testing.T) {
+	t.Parallel()
+	s := host.New(t, host.WithFile(func(f *apply.File) { f.Environments[0].Settings.RedirectSchemes = []string{"myapp", "javascript"} }))
+	register := func(issuer, uri string) host.Answer {
+		return host.PostJSON(t, issuer+"/register", map[string]any{"redirect_uris": []string{uri}, "token_endpoint_auth_method": "none"})
+	}
+	if answer := register(s.Acme.Issuer, "myapp://callback"); answer.Status != http.StatusCreated {
+		t.Errorf("named by the environment: %d %s", answer.Status, answer.Raw)
+	}
+	refused(t, "not named", register(s.Acme.Issuer, "other://callback"), 400, "invalid_redirect_uri")
+	refused(t, "run by browsers", register(s.Acme.Issuer, "javascript://callback"), 400, "invalid_redirect_uri")
+	refused(t, "named by a neighbour", register(s.Neighbour.Issuer, "myapp://callback"), 400, "invalid_redirect_uri")
+}
+
 func TestRegister_PrivateSchemesAreTheTenantsDecision(t *testing.T) {
 	t.Parallel()
 	const app = "myapp://callback"

@@ -3,6 +3,7 @@ package tenants_test
 import (
 	"bytes"
 	"context"
+	"reflect"
 	"testing"
 	"time"
 
@@ -39,7 +40,7 @@ func TestEnvironments_LoadOpensTheSecretOfItsOwnEnvironmentOnly(t *testing.T) {
 	if acme.TenantName != "Acme" || acme.ProductName() != "Acme Data" || acme.Kind != tenants.KindDevelopment {
 		t.Errorf("loaded %+v", acme)
 	}
-	if acme.Settings != tenants.DefaultSettings() {
+	if !reflect.DeepEqual(acme.Settings, tenants.DefaultSettings()) {
 		t.Errorf("settings %+v, want the defaults", acme.Settings)
 	}
 

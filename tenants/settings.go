@@ -2,6 +2,7 @@ package tenants
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +23,7 @@ type Settings struct {
 	SessionAbsolute     time.Duration
 	DynamicRegistration bool
 	MetadataDocuments   bool
+	RedirectSchemes     []string      // private-use schemes that apps may register besides those with a dot and known hosts'
 	SigningAlg          string        // JWS algorithm of new signing keys (RFC 7518 §3.1)
 	KeyRotation         time.Duration // how long a signing key signs before the next one takes over
 	CallRetention       time.Duration // how long records of calls are kept
@@ -59,10 +61,17 @@ type SettingChoices struct {
 	SessionAbsolute     *Duration `json:"session_absolute,omitempty" yaml:"session_absolute"`
 	DynamicRegistration *bool     `json:"dynamic_registration,omitempty" yaml:"dynamic_registration"`
 	MetadataDocuments   *bool     `json:"metadata_documents,omitempty" yaml:"metadata_documents"`
+	RedirectSchemes     []string  `json:"redirect_schemes,omitempty" yaml:"redirect_schemes"`
 	SigningAlg          *string   `json:"signing_alg,omitempty" yaml:"signing_alg"`
 	KeyRotation         *Duration `json:"key_rotation,omitempty" yaml:"key_rotation"`
 	CallRetention       *Duration `json:"call_retention,omitempty" yaml:"call_retention"`
 }
+
+// maxSchemes of an environment.
+const maxSchemes = 20
+
+// scheme is the form of a URI scheme (RFC 3986 §3.1) in lower case.
+var scheme = regexp.MustCompile(`^[a-z][a-z0-9+.-]{0,39}$`)
 
 // SigningAlgs returns the JWS algorithms an environment may sign with.
 func SigningAlgs() []string { return []string{"ES256", "RS256", "EdDSA"} }
@@ -81,6 +90,7 @@ func (c SettingChoices) WithDefaults() Settings {
 	if c.MetadataDocuments != nil {
 		s.MetadataDocuments = *c.MetadataDocuments
 	}
+	s.RedirectSchemes = c.RedirectSchemes
 	if c.SigningAlg != nil {
 		s.SigningAlg = *c.SigningAlg
 	}
@@ -124,6 +134,9 @@ func (c SettingChoices) Validate() check.Problems {
 		if v := time.Duration(*chosen.value); v < chosen.low || v > chosen.high {
 			problems.Addf(chosen.name, "Choose between %s and %s.", Duration(chosen.low), Duration(chosen.high))
 		}
+	}
+	if len(c.RedirectSchemes) > maxSchemes || slices.ContainsFunc(c.RedirectSchemes, func(s string) bool { return !scheme.MatchString(s) }) {
+		problems.Addf("redirect_schemes", "List at most %d schemes, each as windsurf: lower-case letters, digits, plus, minus, dots.", maxSchemes)
 	}
 	effective = c.WithDefaults()
 	if !slices.Contains(SigningAlgs(), effective.SigningAlg) {

@@ -2,6 +2,7 @@ package tenants_test
 
 import (
 	"encoding/json"
+	"reflect"
 	"testing"
 	"time"
 
@@ -22,7 +23,7 @@ func TestSettings_ChoicesAreStoredAsPeopleWriteThem(t *testing.T) {
 	s := back.WithDefaults()
 	want := tenants.DefaultSettings()
 	want.DynamicRegistration = false
-	if s != want {
+	if !reflect.DeepEqual(s, want) {
 		t.Errorf("effective %+v", s)
 	}
 }
@@ -56,14 +57,14 @@ func TestSettings_Validate(t *testing.T) {
 	alg := "HS256"
 	choices := tenants.SettingChoices{
 		AccessTokenLifetime: &short, RefreshGrace: &short, SessionIdle: &long, SigningAlg: &alg, KeyRotation: &short,
-		CallRetention: &short,
+		CallRetention: &short, RedirectSchemes: []string{"Wind Surf"},
 	}
 	found := map[string]bool{}
 	for _, p := range choices.Validate() {
 		found[p.Path] = true
 	}
 	for _, path := range []string{
-		"access_token_lifetime", "refresh_grace", "session_idle", "signing_alg", "key_rotation", "call_retention",
+		"access_token_lifetime", "refresh_grace", "session_idle", "signing_alg", "key_rotation", "call_retention", "redirect_schemes",
 	} {
 		if !found[path] {
 			t.Errorf("no problem with %s: %v", path, found)

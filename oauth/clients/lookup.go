@@ -18,7 +18,8 @@ type Book struct {
 	disabled   map[string]bool
 	store      *Store
 	documents  *Documents
-	byDocument bool   // metadata documents are switched on
+	byDocument bool // metadata documents are switched on
+	schemes    Schemes
 	loopback   bool   // the issuer is on this machine, so documents may be
 	issuerHost string // where no document can be
 	now        func() time.Time
@@ -50,6 +51,7 @@ type BookDeps struct {
 	Dynamic           *Dynamic
 	IssuerHost        string   // host of the issuer URL, without port
 	MetadataDocuments bool     // whether clients may be known by their metadata documents
+	RedirectSchemes   []string // private-use schemes that apps may register here besides those of known hosts
 	Disabled          []string // ids of disabled clients
 }
 
@@ -59,6 +61,7 @@ func NewBook(d BookDeps) *Book {
 		dynamic: d.Dynamic, disabled: map[string]bool{}, store: d.Store, now: d.Now, cached: map[string]cachedClient{},
 		documents: d.Documents, byDocument: d.MetadataDocuments, loopback: issuerOnLoopback(d.IssuerHost), issuerHost: d.IssuerHost,
 	}
+	b.schemes = d.Documents.Hosts().Schemes().with(d.RedirectSchemes)
 	for _, id := range d.Disabled {
 		b.disabled[id] = true
 	}
@@ -198,8 +201,8 @@ func (b *Book) remember(id string, hit cachedClient) {
 	b.cached[strings.Clone(id)] = hit // not the request it came in
 }
 
-// Schemes returns the private-use schemes of known hosts.
-func (b *Book) Schemes() Schemes { return b.documents.Hosts().Schemes() }
+// Schemes returns the private-use schemes of known hosts and of this environment; the caller must not change it.
+func (b *Book) Schemes() Schemes { return b.schemes }
 
 // Issue makes a dynamic client; see Dynamic.Issue.
 func (b *Book) Issue(r Registration) (*Client, string, error) { return b.dynamic.Issue(r) }

@@ -2,6 +2,7 @@ package clients
 
 import (
 	"errors"
+	"maps"
 	"net"
 	"net/url"
 	"slices"
@@ -46,7 +47,7 @@ var runnableSchemes = map[string]bool{
 // ErrScheme is returned for private-use schemes that only a client may have which the tenant named.
 var ErrScheme = errors.New("an app that describes itself may return to a private-use scheme only if that is a domain of its maker in " +
 	"reverse, such as com.example.app:/callback (RFC 8252, section 7.1); use such a scheme, https, or http on 127.0.0.1, " +
-	"or ask the people who run this server to name the app in their tenant file")
+	"or ask the people who run this server to name the app, or its scheme in redirect_schemes, in their tenant file")
 
 // Schemes are the private-use schemes of known hosts. An app that describes itself may have one of them, or one with a dot: any other
 // word could be a program's that was never meant to read answers, and nobody would have decided so.
@@ -63,6 +64,18 @@ func (s Schemes) Validate(raw string) error {
 		return ErrScheme
 	}
 	return nil
+}
+
+// with returns s and more.
+func (s Schemes) with(more []string) Schemes {
+	if len(more) == 0 {
+		return s
+	}
+	all := maps.Clone(s)
+	for _, scheme := range more {
+		all[scheme] = true
+	}
+	return all
 }
 
 // reverseDomain reports whether a scheme reads as a domain in reverse: labels with dots between them.
