@@ -24,7 +24,7 @@ type watched struct {
 }
 
 // watch starts a Stack and waits until it is quiet: the issuer loaded, nothing about to be invalidated.
-func watch(t *testing.T) *watched {
+func watch(t *testing.T, opts ...host.Option) *watched {
 	t.Helper()
 	w := &watched{seen: map[string][]any{}}
 	w.background = func(sql string) bool { return strings.Contains(sql, "attempt_steps") } // written behind the answer
@@ -44,7 +44,7 @@ func watch(t *testing.T) *watched {
 			return option
 		})
 	}
-	w.Stack = host.New(t, host.WithTracer(&w.tracer))
+	w.Stack = host.New(t, append(opts, host.WithTracer(&w.tracer))...)
 	select {
 	case <-listening:
 	case <-time.After(20 * time.Second):
