@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/ostiary/ostiary/app/scope"
 )
@@ -154,6 +155,7 @@ func TestSlots_AFloodInOneEnvironmentHoldsUpNobodyElse(t *testing.T) {
 	slow, hold := newSite(t), make(chan struct{})
 	slow.set(func(s *site) { s.hold = hold })
 	d := documentsAt(t, newHand().now)
+	d.fetch.timeout = time.Minute // none of them ends by itself
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	defer close(hold)
@@ -170,4 +172,33 @@ func TestSlots_AFloodInOneEnvironmentHoldsUpNobodyElse(t *testing.T) {
 	if n := len(d.fetch.slots.strangers); n != strangersOfOne {
 		t.Errorf("one environment holds %d slots", n)
 	}
+}
+
+// Who waits for a fetch that another environment began does not share its queue.
+func TestDocuments_AnotherEnvironmentsQueueIsNotOurs(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	d := documentsAt(t, newHand().now)
+	d.fetch.timeout = 2 * time.Second // as long as theirs waits, and ours may take on a slow machine
+	full, theirs := of(t.Context(), "env_a"), make(chan error, 1)
+	for range strangersOfOne {
+		release, err := d.fetch.slots.take(full, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer release()
+	}
+	go func() {
+		_, err := d.Get(full, s.id(), true)
+		theirs <- err
+	}()
+	for queued := false; !queued; runtime.Gosched() {
+		d.fetch.slots.mu.Lock()
+		queued = d.fetch.slots.of[share{environment: "env_a"}].users > strangersOfOne
+		d.fetch.slots.mu.Unlock()
+	}
+	if _, err := d.Get(of(t.Context(), "env_b"), s.id(), true); err != nil {
+		t.Errorf("a neighbour: %v", err)
+	}
+	<-theirs // may find what the neighbour fetched, or no slot
 }

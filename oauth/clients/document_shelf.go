@@ -112,14 +112,17 @@ func hostAway(err error) bool {
 var errImpatient = &FetchError{Reason: "did not answer in time"}
 
 func (s *shelf[V]) load(ctx context.Context, key documentKey, have holding[V], failed failure) (V, time.Time, error) {
-	done := s.flights.DoChan(key.flight(), func() (any, error) {
-		// A flight may have ended between the look and this one: what it brought is as new as anything can be.
-		if got, ok, err := s.since(key, have, failed); ok {
-			return got, err
-		}
-		// Shared by everybody who waits: nobody's cancelled request may end it. The fetcher has a time limit of its own.
-		return s.refresh(context.WithoutCancel(ctx), key, have.present)
-	})
+	fly := func(flight string) <-chan singleflight.Result {
+		return s.flights.DoChan(flight, func() (any, error) {
+			// A flight may have ended between the look and this one: what it brought is as new as anything can be.
+			if got, ok, err := s.since(key, have, failed); ok {
+				return got, err
+			}
+			// Shared by everybody who waits: nobody's cancelled request may end it. The fetcher has a time limit of its own.
+			return s.refresh(context.WithoutCancel(ctx), key, have.present)
+		})
+	}
+	done := fly(key.flight())
 	var impatient <-chan time.Time
 	if have.present {
 		timer := time.NewTimer(s.patience)
@@ -127,17 +130,23 @@ func (s *shelf[V]) load(ctx context.Context, key documentKey, have holding[V], f
 		impatient = timer.C
 	}
 	var none V
-	select {
-	case result := <-done:
-		if result.Err != nil {
-			return have.orElse(result.Err, s.now())
+	for own := false; ; own = true {
+		select {
+		case result := <-done:
+			if _, busy := errors.AsType[*BusyError](result.Err); busy && result.Shared && !own {
+				done = fly(environmentOf(ctx) + " " + key.flight()) // whoever took off had no slot left; we may have
+				continue
+			}
+			if result.Err != nil {
+				return have.orElse(result.Err, s.now())
+			}
+			got := result.Val.(holding[V]) //nolint:errcheck // refresh returns nothing else
+			return got.value, got.fetchedAt, nil
+		case <-impatient:
+			return have.orElse(errImpatient, s.now())
+		case <-ctx.Done():
+			return none, time.Time{}, ctx.Err()
 		}
-		got := result.Val.(holding[V]) //nolint:errcheck // refresh returns nothing else
-		return got.value, got.fetchedAt, nil
-	case <-impatient:
-		return have.orElse(errImpatient, s.now())
-	case <-ctx.Done():
-		return none, time.Time{}, ctx.Err()
 	}
 }
 
