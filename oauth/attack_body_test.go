@@ -50,14 +50,7 @@ func TestToken_TakesNoOtherBodies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer, err := http.DefaultClient.Do(empty)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close() //nolint:errcheck // nothing was written
-	if answer.StatusCode != http.StatusBadRequest {
-		t.Errorf("nothing at all: %d", answer.StatusCode)
-	}
+	refused(t, "nothing at all", host.Do(t, empty), 400, "invalid_request")
 	if got := c.Refresh(t, tokens.Refresh); got.Status != http.StatusOK {
 		t.Errorf("what was refused did something: %s", got.Raw)
 	}
@@ -78,13 +71,8 @@ func TestAuthorize_TakesNoOtherBodies(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Header.Set("Content-Type", "multipart/form-data; boundary=x")
-		answer, err := http.DefaultTransport.RoundTrip(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = answer.Body.Close()
-		if answer.StatusCode != http.StatusOK {
-			t.Errorf("%s in the body of a GET counts: %d %s", name, answer.StatusCode, answer.Header.Get("Location"))
+		if answer := host.Do(t, r); answer.Status != http.StatusOK {
+			t.Errorf("%s in the body of a GET counts: %d %s", name, answer.Status, answer.Header.Get("Location"))
 		}
 	}
 	if got := host.Post(t, a.URL(), "multipart/form-data; boundary=x", []byte("--x--\r\n"), nil); got.Status != http.StatusUnprocessableEntity {
