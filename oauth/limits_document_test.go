@@ -14,7 +14,7 @@ import (
 // An address that names app after app nobody knows waits; who is known, or was here before, does not.
 func TestLimits_StrangersDocumentsWait(t *testing.T) {
 	t.Parallel()
-	s := onLoopback(t, host.WithRateLimit(1200)) // three for an address in one environment, four in all
+	s := onLoopback(t, host.WithNodes(1), host.WithRateLimit(1200)) // three for an address in one environment, four in all
 	s.Clock.BeginWindow(ratelimit.Window)
 	met, confirmed := publish(t, nil), publish(t, nil)
 	s.Connect(t, host.NewBrowser(t), s.Acme, clientAt(s.Acme, confirmed.id(), host.WebRedirect).Authorize("data:read"), "data:read")
