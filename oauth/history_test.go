@@ -2,7 +2,6 @@ package oauth_test
 
 import (
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -14,36 +13,55 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/ostiary/ostiary/app/apptest/host"
-	"github.com/ostiary/ostiary/tenants/directory"
-	"github.com/ostiary/ostiary/tenants/tenanttest"
 )
 
-// Random histories of one user and one client on two nodes: rounds of operations that run at once, with the clock moved in
-// between. Whatever the order, three things must hold: what was revoked is never usable again, what works once never works
-// twice, and no token says more than the user ticked. And, so that refusing everything is no way out: the newest refresh
-// token of a connection that nothing threatened works.
+// Random histories of two users and two clients on two nodes: rounds of operations that run at once, with the clock moved and the
+// world changed in between. Whatever the order, three things must hold: what was revoked is never usable again, what works once
+// never works twice, and no token says more than the user ticked, nor than the MCP server offers. And, so that refusing everything
+// is no way out: the newest refresh token of a connection that nothing threatened works.
 //
-// OSTIARY_TEST_HISTORIES runs more of them, from the seed in OSTIARY_TEST_SEED on.
+// Each run adds a history that nobody has seen. OSTIARY_TEST_HISTORIES runs more of them, from the seed in OSTIARY_TEST_SEED on.
 func TestHistory_GrantsHoldWhateverTheOrder(t *testing.T) {
 	t.Parallel()
-	histories, first := envInt(t, "OSTIARY_TEST_HISTORIES", 12), envInt(t, "OSTIARY_TEST_SEED", 1)
 	const lanes = 3
-	for lane := range lanes {
+	for lane, seeds := range historySeeds(t, lanes) {
 		t.Run(fmt.Sprint("lane ", lane), func(t *testing.T) {
 			t.Parallel()
 			s := host.New(t, host.WithNodes(2))
 			server := credential(t, s, s.Acme, s.Acme.ResourceID, "history").knows(t)
-			for seed := first + lane; seed < first+histories; seed += lanes {
-				newHistory(t, s, server, uint64(seed)).run()
-				if t.Failed() {
-					t.Fatalf("seed %d", seed)
-				}
+			for _, seed := range seeds {
+				playHistory(t, s, server, seed)
 			}
 		})
 	}
+}
+
+func playHistory(t *testing.T, s *host.Stack, server asker, seed int) {
+	t.Helper()
+	defer func() {
+		if t.Failed() {
+			t.Logf("this was seed %d; again: OSTIARY_TEST_SEED=%d OSTIARY_TEST_HISTORIES=1", seed, seed)
+		}
+	}()
+	newHistory(t, s, server, uint64(seed)).run() //nolint:gosec // seeds are positive
+	if t.Failed() {
+		t.FailNow()
+	}
+}
+
+// historySeeds deals the seeds out to the lanes. Twelve are always the same, one is new.
+func historySeeds(t *testing.T, lanes int) [][]int {
+	t.Helper()
+	first, histories := envInt(t, "OSTIARY_TEST_SEED", 1), envInt(t, "OSTIARY_TEST_HISTORIES", 12)
+	dealt := make([][]int, lanes)
+	for n := range histories {
+		dealt[n%lanes] = append(dealt[n%lanes], first+n)
+	}
+	if os.Getenv("OSTIARY_TEST_SEED") == "" {
+		dealt[0] = append(dealt[0], 1_000_000+rand.IntN(1_000_000_000)) //nolint:gosec // any will do
+	}
+	return dealt
 }
 
 func envInt(t *testing.T, name string, otherwise int) int {
@@ -65,17 +83,13 @@ type history struct {
 	s      *host.Stack
 	server asker
 	random *rand.Rand
-	email  string
-	userID string
-	client *host.Client
 	order  atomic.Int64
+	world  world // changes between rounds only
 
-	mu       sync.Mutex
-	browser  *host.Browser
-	allowed  map[string]bool // ticked in any decision that has begun
-	codes    []*codeHistory
-	grants   []*grantHistory
-	userGone death
+	mu     sync.Mutex
+	pairs  []*pair
+	codes  []*codeHistory
+	grants []*grantHistory
 }
 
 // death is how something ends: at some time after begun, and for good once over.
@@ -95,7 +109,10 @@ func (d *death) end(at int64) {
 func (d *death) before(began int64) bool { return d.over != 0 && d.over < began }
 
 type codeHistory struct {
+	pair    *pair
 	auth    *host.Authorization
+	began   int64 // when the decision began
+	ended   int64
 	code    string
 	sent    int
 	won     int
@@ -106,11 +123,13 @@ type codeHistory struct {
 
 type grantHistory struct {
 	code   *codeHistory
-	scopes []string
+	scopes []string        // of the first token
+	limit  []string        // of all others
 	tokens []*tokenHistory // refresh tokens in the order they were learned
 	access string
 	bornAt time.Time // of access
 	ended  death
+	silent bool // a refresh may have been counted whose token nobody was told
 }
 
 type tokenHistory struct {
@@ -122,19 +141,8 @@ var everyScope = []string{"data:read", "profiles:read", "signals:write", "segmen
 
 func newHistory(t *testing.T, s *host.Stack, server asker, seed uint64) *history {
 	t.Helper()
-	h := &history{
-		t: t, s: s, server: server, random: rand.New(rand.NewPCG(seed, 0)), //nolint:gosec // repeatable by its seed
-		email: fmt.Sprintf("history-%d@acme.example", seed), browser: host.NewBrowser(t), allowed: map[string]bool{},
-	}
-	user, err := s.Users.Create(s.Acme.Operator(), directory.NewUser{Email: h.email, Name: "History", Password: tenanttest.Password})
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.userID = user.ID
-	h.client = s.Register(t, s.Acme, map[string]any{
-		"client_name": fmt.Sprint("History ", seed), "redirect_uris": []string{host.WebRedirect},
-	})
-	h.browser.SignIn(t, h.client.Authorize("data:read").URL(), h.email)
+	h := &history{t: t, s: s, server: server, random: rand.New(rand.NewPCG(seed, 0))} //nolint:gosec // repeatable by its seed
+	h.populate(seed)
 	return h
 }
 
@@ -150,7 +158,9 @@ func (h *history) run() {
 		group.Wait()
 		waits := []time.Duration{0, time.Second, 50 * time.Second, 2 * time.Minute, 15 * time.Minute}
 		h.s.Clock.Advance(waits[h.random.IntN(len(waits))])
+		h.change()
 	}
+	h.restore()
 	h.settle()
 }
 
@@ -158,6 +168,7 @@ func (h *history) run() {
 func (h *history) choose(last bool) func() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	p := h.pairs[h.random.IntN(len(h.pairs))]
 	asked := h.someScopes(everyScope)
 	ticked := h.someScopes(asked)
 	var grant *grantHistory
@@ -171,9 +182,13 @@ func (h *history) choose(last bool) func() {
 			code = fresh
 		}
 	}
-	switch pick := h.random.IntN(20); {
+	switch pick := h.random.IntN(22); {
 	case pick < 4 || (grant == nil && code == nil):
-		return func() { h.authorize(asked, ticked) }
+		return func() { h.authorize(p, asked, ticked) }
+	case pick == 20:
+		return func() { h.withdraw(p) }
+	case pick == 21:
+		return func() { h.steal(grant, code) }
 	case pick < 9 && code != nil:
 		return func() { h.redeem(code) }
 	case grant == nil:
@@ -197,7 +212,7 @@ func (h *history) choose(last bool) func() {
 		}
 		return func() { h.revoke(grant, token) }
 	}
-	return h.disableUser
+	return func() { h.disableForGood(p.user) }
 }
 
 // someScopes draws a part of scopes that is not empty.
@@ -222,29 +237,30 @@ func (h *history) wrong(format string, args ...any) {
 }
 
 // authorize has the user decide; what was allowed before needs no question and stays.
-func (h *history) authorize(asked, ticked []string) {
-	began := h.now()
+func (h *history) authorize(p *pair, asked, ticked []string) {
 	h.mu.Lock()
-	for _, scope := range ticked {
-		h.allowed[scope] = true
-	}
-	gone := h.userGone
+	began := h.now()
+	decision := p.tick(ticked)
+	gone := p.user.gone
 	h.mu.Unlock()
-	a := h.client.Authorize(asked...)
-	p := h.browser.SignIn(h.t, a.URL(), h.email)
-	if p.Location == nil && p.Doc.Find(`[name="decision"]`).Length() > 0 {
-		p = h.browser.Decide(h.t, p, "approve", ticked...)
+	a := p.client.Authorize(asked...)
+	page := p.user.browser.SignIn(h.t, a.URL(), p.user.email)
+	if page.Location == nil && page.Doc.Find(`[name="decision"]`).Length() > 0 {
+		page = p.user.browser.Decide(h.t, page, "approve", h.world.offered(ticked)...)
 	}
-	code := p.Param("code")
-	if code == "" {
-		return // asked for again, or the user is gone
-	}
-	if gone.before(began) {
-		h.wrong("a user who was disabled got a code")
-	}
+	code := page.Param("code")
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.codes = append(h.codes, &codeHistory{auth: a, code: code, madeAt: h.s.Clock.Now()})
+	decision.ended = h.now()
+	if code == "" {
+		return // asked for again, or somebody may not
+	}
+	if gone.before(began) || h.world.shut(p) {
+		h.wrong("a user or client that was disabled got a code")
+	}
+	h.codes = append(h.codes, &codeHistory{
+		pair: p, auth: a, code: code, madeAt: h.s.Clock.Now(), began: began, ended: decision.ended,
+	})
 }
 
 func (h *history) redeem(c *codeHistory) {
@@ -260,14 +276,7 @@ func (h *history) redeem(c *codeHistory) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if answer.Status != http.StatusOK {
-		if answer.Str("error") != "invalid_grant" {
-			h.wrong("redeem: %d %s", answer.Status, answer.Raw)
-		}
-		c.spent.end(ended)
-		// An expired code is refused before anybody looks at what it gave: a host that opens an old callback again loses nothing.
-		if h.s.Clock.Now().Sub(c.madeAt) < 55*time.Second {
-			c.refused.end(ended)
-		}
+		h.notRedeemed(c, answer, ended)
 		return
 	}
 	if c.won++; c.won > 1 {
@@ -276,17 +285,42 @@ func (h *history) redeem(c *codeHistory) {
 	if c.spent.before(began) {
 		h.wrong("a code that was refused came back to life")
 	}
-	if h.userGone.before(began) {
-		h.wrong("a disabled user's code was redeemed")
+	if c.pair.user.gone.before(began) || h.world.shut(c.pair) {
+		h.wrong("a code of a user or client that is disabled was redeemed")
+	}
+	if c.pair.withdrawnSince(c.ended, began) {
+		h.wrong("a code was redeemed after its consent was withdrawn")
 	}
 	g := &grantHistory{code: c, scopes: strings.Fields(answer.Str("scope"))}
 	for _, scope := range g.scopes {
-		if !h.allowed[scope] {
-			h.wrong("%s was granted and never ticked", scope)
+		if !c.pair.allowedAt(scope, c.began) {
+			h.wrong("%s was granted and never ticked, or withdrawn", scope)
 		}
+		if scope == h.world.missing {
+			h.wrong("%s was granted and is not offered", scope)
+		}
+	}
+	g.limit = slices.Clone(g.scopes)
+	if missing := h.world.missing; missing != "" && c.pair.allowedAt(missing, c.began) {
+		g.limit = append(g.limit, missing) // the grant may have it, for when it is offered again
 	}
 	h.learn(g, nil, answer)
 	h.grants = append(h.grants, g)
+}
+
+func (h *history) notRedeemed(c *codeHistory, answer host.Answer, ended int64) {
+	shut := h.world.shut(c.pair)
+	if code := answer.Str("error"); code != "invalid_grant" && (!shut || code != "invalid_client") {
+		h.wrong("redeem: %d %s", answer.Status, answer.Raw)
+	}
+	if shut || h.world.missing != "" {
+		return // it may work again, when things are as they were
+	}
+	c.spent.end(ended)
+	// An expired code is refused before anybody looks at what it gave: a host that opens an old callback again loses nothing.
+	if h.s.Clock.Now().Sub(c.madeAt) < 55*time.Second {
+		c.refused.end(ended)
+	}
 }
 
 // learn notes what an answer gave, in place of the token that was presented.
@@ -304,11 +338,11 @@ func (h *history) learn(g *grantHistory, presented *tokenHistory, answer host.An
 
 // threatened reports whether something that may end g was sent, over whether it had ended before began.
 func (h *history) threatened(g *grantHistory) bool {
-	return g.ended.begun || g.code.refused.begun || h.userGone.begun
+	return g.ended.begun || g.code.refused.begun || g.code.pair.user.gone.begun || h.world.shut(g.code.pair) || g.silent
 }
 
 func (h *history) over(g *grantHistory, began int64) bool {
-	return g.ended.before(began) || g.code.refused.before(began) || h.userGone.before(began)
+	return g.ended.before(began) || g.code.refused.before(began) || g.code.pair.user.gone.before(began)
 }
 
 func (h *history) refresh(g *grantHistory, token *tokenHistory, narrow []string) {
@@ -319,33 +353,25 @@ func (h *history) refresh(g *grantHistory, token *tokenHistory, narrow []string)
 		g.ended.begun = true // it may be taken for a replay
 	}
 	h.mu.Unlock()
-	form := h.client.RefreshForm(token.text)
+	form := g.code.pair.client.RefreshForm(token.text)
 	if narrow != nil {
 		form.Set("scope", strings.Join(narrow, " "))
 	}
-	answer := h.client.Token(h.t, form)
+	answer := g.code.pair.client.Token(h.t, form)
 	ended := h.now()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	switch {
+	asked, limit := g.scopes, g.limit
+	if narrow != nil {
+		asked, limit = narrow, narrow
+	}
+	switch code := answer.Str("error"); {
 	case answer.Status == http.StatusOK:
-		if h.over(g, began) {
-			h.wrong("a refresh token works on a grant that was over")
-		}
-		limit := g.scopes
-		if narrow != nil {
-			limit = narrow
-		}
-		for _, scope := range strings.Fields(answer.Str("scope")) {
-			if !slices.Contains(limit, scope) {
-				h.wrong("a refresh widened %v by %s", limit, scope)
-			}
-		}
-		if fmt.Sprint(claims(h.t, answer.Str("access_token"))["scope"]) != answer.Str("scope") {
-			h.wrong("the token says other scopes than the answer")
-		}
-		h.learn(g, token, answer)
-	case answer.Str("error") == "invalid_grant":
+		h.refreshed(g, token, limit, answer, began)
+	case h.world.shut(g.code.pair) && (code == "invalid_grant" || code == "invalid_client"):
+	case h.world.missing != "" && len(h.world.offered(asked)) == 0 && (code == "invalid_grant" || code == "invalid_scope"):
+		g.silent = true
+	case code == "invalid_grant":
 		if honest && !h.threatened(g) {
 			h.wrong("an honest refresh of a connection nothing threatened was refused")
 		}
@@ -355,14 +381,35 @@ func (h *history) refresh(g *grantHistory, token *tokenHistory, narrow []string)
 	}
 }
 
+func (h *history) refreshed(g *grantHistory, token *tokenHistory, limit []string, answer host.Answer, began int64) {
+	if h.over(g, began) || h.world.shut(g.code.pair) {
+		h.wrong("a refresh token works on a grant that was over")
+	}
+	for _, scope := range strings.Fields(answer.Str("scope")) {
+		if !slices.Contains(limit, scope) || scope == h.world.missing {
+			h.wrong("a refresh widened %v by %s", limit, scope)
+		}
+	}
+	if fmt.Sprint(claims(h.t, answer.Str("access_token"))["scope"]) != answer.Str("scope") {
+		h.wrong("the token says other scopes than the answer")
+	}
+	h.learn(g, token, answer)
+}
+
 func (h *history) revoke(g *grantHistory, token string) {
 	h.mu.Lock()
 	g.ended.begun = true
 	h.mu.Unlock()
-	answer := h.client.Revoke(h.t, token)
+	answer := g.code.pair.client.Revoke(h.t, token)
 	ended := h.now()
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if g.code.pair.client.shut {
+		if answer.Str("error") != "invalid_client" {
+			h.wrong("a disabled client revokes: %d %s", answer.Status, answer.Raw)
+		}
+		return
+	}
 	if answer.Status != http.StatusOK {
 		h.wrong("revoke: %d %s", answer.Status, answer.Raw)
 		return
@@ -377,60 +424,9 @@ func (h *history) introspect(g *grantHistory, access string, born time.Time) {
 	defer h.mu.Unlock()
 	active, _ := answer.Body["active"].(bool)
 	switch old := h.s.Clock.Now().Sub(born) > 59*time.Minute; {
-	case active && h.over(g, began):
+	case active && (h.over(g, began) || h.world.shut(g.code.pair)):
 		h.wrong("a token of a grant that was over is active")
 	case !active && !old && !h.threatened(g):
 		h.wrong("a token of a connection nothing threatened is not active")
-	}
-}
-
-func (h *history) disableUser() {
-	h.mu.Lock()
-	h.userGone.begun = true
-	h.mu.Unlock()
-	exec(h.t, h.s, `update users set disabled_at = now() where id = $1`, h.userID)
-	ended := h.now()
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.userGone.end(ended)
-}
-
-// settle compares what was answered with what is stored, and tries everything that is over once more.
-func (h *history) settle() {
-	stored := map[string]int{} // generation by grant
-	err := h.s.DB.Pipe(h.s.Acme.Context(), func(b *pgx.Batch) {
-		b.Queue(`select id, generation from grants where client_id = $1`, h.client.ID).Query(func(rows pgx.Rows) error {
-			for rows.Next() {
-				var id string
-				var generation int
-				if err := rows.Scan(&id, &generation); err != nil {
-					return err
-				}
-				stored[id] = generation
-			}
-			return rows.Err()
-		})
-	})
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	for _, g := range h.grants {
-		id, _ := claims(h.t, g.access)["grant_id"].(string)
-		if stored[id] != len(g.tokens) {
-			h.wrong("grant %s is in generation %d, hosts were given %d refresh tokens", id, stored[id], len(g.tokens))
-		}
-		delete(stored, id)
-		if h.over(g, h.now()) {
-			for _, token := range g.tokens {
-				h.refresh(g, token, nil)
-			}
-			h.introspect(g, g.access, g.bornAt)
-		}
-	}
-	if len(stored) > 0 {
-		h.wrong("grants nobody was told of: %v", slices.Collect(maps.Keys(stored)))
-	}
-	for _, c := range h.codes {
-		h.redeem(c)
 	}
 }
