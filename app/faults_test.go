@@ -40,7 +40,7 @@ func TestFaults_DatabaseStoppedAndKilled(t *testing.T) {
 	server := apptest.NewPrivate(t, "")
 	s := host.New(t, host.WithDatabase(server.DB), host.WithNodes(2))
 	l := newLoad(t, s, 4)
-	l.patient = true
+	l.patient, l.crashes = true, true
 	l.start()
 	l.connecting(t, s)
 	for _, end := range []func(testing.TB){server.Stop, server.Kill, server.Kill} {
@@ -104,7 +104,7 @@ func TestFaults_DiskFull(t *testing.T) {
 	server := apptest.NewPrivate(t, disk)
 	s := host.New(t, host.WithDatabase(server.DB), host.WithNodes(2))
 	l := newLoad(t, s, 4)
-	l.patient = true
+	l.patient, l.crashes = true, true
 	l.start()
 	l.connecting(t, s)
 	l.goesOn(t, 50)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -13,20 +14,26 @@ import (
 	"testing"
 	"time"
 
+	"github.com/PuerkitoBio/goquery"
+
 	"github.com/ostiary/ostiary/app/apptest/host"
+	"github.com/ostiary/ostiary/tenants/tenanttest"
 )
 
 // load is traffic that goes on while something happens to the servers: hosts that refresh as fast as they can, and hosts
-// that connect anew and try each code twice at once.
+// that connect anew, with or without their user signing in and deciding, and try each code twice at once.
 type load struct {
 	http *http.Client
 	// patient hosts ask again after a clean 503, as real ones do; others take it for a failure.
 	patient bool
 	// behind a proxy whose node was killed, hosts also ask again after a 502.
 	killed bool
+	// where the database is killed, a decision of the last moment may be lost: its code is then good for nothing.
+	crashes bool
 
 	requests, waits atomic.Int64 // waits: answers that said to come back later
 	redeemed        atomic.Int64
+	arrived         atomic.Int64 // connections of users who signed in and decided
 	mu              sync.Mutex
 	wrong           []string
 	group           sync.WaitGroup
@@ -63,13 +70,16 @@ func (l *load) start() {
 	}
 }
 
-// connecting adds a host that connects anew all the time, with a browser whose user has allowed it before.
+// connecting adds a host that connects anew all the time, with a browser whose user has allowed it before, and one on the user's
+// device, with a new browser each time: its user signs in and decides.
 func (l *load) connecting(t *testing.T, s *host.Stack) {
 	t.Helper()
 	c := s.Register(t, s.Acme, map[string]any{"client_name": "Web host", "redirect_uris": []string{host.WebRedirect}})
 	b := host.NewBrowser(t)
 	s.Connect(t, b, s.Acme, c.Authorize("data:read"), "data:read")
 	l.forever(func(int) { l.connect(b, c) })
+	device := s.Register(t, s.Acme, map[string]any{"client_name": "Program"})
+	l.forever(func(int) { l.arrive(t, device, s.Acme.UserEmail) })
 }
 
 func (l *load) forever(do func(n int)) {
@@ -102,7 +112,8 @@ func (l *load) end(t *testing.T) {
 	if l.requests.Load() == 0 {
 		t.Error("there was no load")
 	}
-	t.Logf("%d requests, %d told to wait, %d codes redeemed", l.requests.Load(), l.waits.Load(), l.redeemed.Load())
+	t.Logf("%d requests, %d told to wait, %d codes redeemed, %d users arrived", l.requests.Load(), l.waits.Load(), l.redeemed.Load(),
+		l.arrived.Load())
 }
 
 // alive fails the test for every host whose connection is lost.
@@ -128,6 +139,7 @@ type reply struct {
 	header   http.Header
 	body     map[string]any
 	location *url.URL
+	url      *url.URL
 	raw      string
 }
 
@@ -164,7 +176,7 @@ func (l *load) read(target string) {
 	}
 }
 
-// connect gets a code and redeems it twice at once. At most one may succeed, and one does unless an answer was lost.
+// connect gets a code without a question and redeems it.
 func (l *load) connect(b *host.Browser, c *host.Client) {
 	a := c.Authorize("data:read")
 	r, err := l.do(b.Client, http.MethodGet, a.URL(), nil)
@@ -176,12 +188,60 @@ func (l *load) connect(b *host.Browser, c *host.Client) {
 		time.Sleep(time.Millisecond)
 		return
 	}
-	form := a.TokenForm(r.location.Query().Get("code"))
+	l.redeemTwice(a, r.location.Query().Get("code"), false)
+}
+
+// arrive connects with a new browser. Who is told to come back later begins anew.
+func (l *load) arrive(t *testing.T, c *host.Client, email string) {
+	t.Helper()
+	a, b := c.Authorize("data:read"), host.NewBrowser(t)
+	r, err := l.do(b.Client, http.MethodGet, a.URL(), nil)
+	r, err, ok := l.submit(t, b, r, err, "password", url.Values{"email": {email}, "password": {tenanttest.Password}})
+	if !ok {
+		return
+	}
+	r, _, ok = l.submit(t, b, r, err, "scope", url.Values{"scope": {"data:read"}, "decision": {"approve"}})
+	if !ok {
+		return
+	}
+	if r.location == nil || r.location.Query().Get("code") == "" {
+		l.fail("decision: %d %v %.200s", r.status, r.location, r.raw)
+		return
+	}
+	if l.redeemTwice(a, r.location.Query().Get("code"), l.crashes) {
+		l.arrived.Add(1)
+	}
+}
+
+// submit fills in the form of a page that has this field, and sends it. ok is false when there is nothing to go on with.
+func (l *load) submit(t *testing.T, b *host.Browser, r reply, err error, field string, values url.Values) (reply, error, bool) {
+	t.Helper()
+	if l.wait(r, err) {
+		return r, err, false
+	}
+	if err == nil && r.status == http.StatusOK {
+		doc, parseErr := goquery.NewDocumentFromReader(strings.NewReader(r.raw))
+		if parseErr == nil && doc.Find(`form [name="`+field+`"]`).Length() > 0 {
+			form := host.Page{Status: r.status, URL: r.url, Doc: doc}.Form(t, field)
+			maps.Copy(form.Values, values)
+			next, err := l.do(b.Client, http.MethodPost, form.Action, form.Values)
+			return next, err, !l.wait(next, err)
+		}
+	}
+	l.fail("no form with %s: %d %.200s, %v", field, r.status, r.raw, err)
+	time.Sleep(time.Millisecond)
+	return r, err, false
+}
+
+// redeemTwice redeems a code twice at once. At most one may succeed, and one does unless an answer was lost, or the
+// decision may have been.
+func (l *load) redeemTwice(a *host.Authorization, code string, undecided bool) bool {
+	form := a.TokenForm(code)
 	var won, lost atomic.Int64
 	var group sync.WaitGroup
 	for range 2 {
 		group.Go(func() {
-			r, err := l.do(l.http, http.MethodPost, c.Issuer+"/token", form)
+			r, err := l.do(l.http, http.MethodPost, a.Client.Issuer+"/token", form)
 			switch {
 			case err == nil && r.status == http.StatusOK:
 				won.Add(1)
@@ -194,9 +254,10 @@ func (l *load) connect(b *host.Browser, c *host.Client) {
 	}
 	group.Wait()
 	l.redeemed.Add(won.Load())
-	if won.Load() > 1 || (won.Load() == 0 && lost.Load() == 0) {
+	if won.Load() > 1 || (won.Load() == 0 && lost.Load() == 0 && !undecided) {
 		l.fail("a code was redeemed %d times, %d answers were lost", won.Load(), lost.Load())
 	}
+	return won.Load() == 1
 }
 
 func (l *load) do(client *http.Client, method, target string, form url.Values) (reply, error) {
@@ -206,6 +267,9 @@ func (l *load) do(client *http.Client, method, target string, form url.Values) (
 		return reply{}, err
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if client.Jar != nil {
+		r.Header.Set("Sec-Fetch-Site", "same-origin") // as browsers do from one of the issuer's own pages
+	}
 	answer, err := client.Do(r)
 	if err != nil {
 		return reply{}, err
@@ -215,7 +279,7 @@ func (l *load) do(client *http.Client, method, target string, form url.Values) (
 	if err != nil {
 		return reply{}, err
 	}
-	out := reply{status: answer.StatusCode, header: answer.Header, raw: string(raw)}
+	out := reply{status: answer.StatusCode, header: answer.Header, url: answer.Request.URL, raw: string(raw)}
 	if location := answer.Header.Get("Location"); location != "" {
 		if out.location, err = answer.Request.URL.Parse(location); err != nil {
 			return out, err

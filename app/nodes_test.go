@@ -225,12 +225,14 @@ func TestNodes_SayThatTheyGoBeforeTheyGo(t *testing.T) {
 	}
 }
 
-// A rolling deployment under load: every node is replaced while hosts refresh and read. No request fails, no grant is lost.
+// A rolling deployment under load: every node is replaced while hosts refresh, read and connect and users sign in and decide. No
+// request fails, no grant is lost.
 func TestNodes_RollingRestartDropsNothing(t *testing.T) {
 	t.Parallel()
 	s := host.New(t, host.WithNodes(2), host.WithDrainDelay(2*time.Second))
 	l := newLoad(t, s, 6)
 	l.start()
+	l.connecting(t, s)
 	for round := range 4 {
 		s.Replace(t, round%2)
 	}
@@ -239,5 +241,8 @@ func TestNodes_RollingRestartDropsNothing(t *testing.T) {
 		t.Errorf("%d requests found no node", failed)
 	}
 	l.alive(t)
+	if l.arrived.Load() == 0 || l.redeemed.Load() == l.arrived.Load() {
+		t.Errorf("%d codes were redeemed, %d of them after a sign-in", l.redeemed.Load(), l.arrived.Load())
+	}
 	t.Logf("%d requests during four restarts", l.requests.Load())
 }
