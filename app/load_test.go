@@ -196,11 +196,11 @@ func (l *load) arrive(t *testing.T, c *host.Client, email string) {
 	t.Helper()
 	a, b := c.Authorize("data:read"), host.NewBrowser(t)
 	r, err := l.do(b.Client, http.MethodGet, a.URL(), nil)
-	r, err, ok := l.submit(t, b, r, err, "password", url.Values{"email": {email}, "password": {tenanttest.Password}})
+	r, ok, err := l.submit(t, b, r, err, "password", url.Values{"email": {email}, "password": {tenanttest.Password}})
 	if !ok {
 		return
 	}
-	r, _, ok = l.submit(t, b, r, err, "scope", url.Values{"scope": {"data:read"}, "decision": {"approve"}})
+	r, ok, _ = l.submit(t, b, r, err, "scope", url.Values{"scope": {"data:read"}, "decision": {"approve"}})
 	if !ok {
 		return
 	}
@@ -214,10 +214,10 @@ func (l *load) arrive(t *testing.T, c *host.Client, email string) {
 }
 
 // submit fills in the form of a page that has this field, and sends it. ok is false when there is nothing to go on with.
-func (l *load) submit(t *testing.T, b *host.Browser, r reply, err error, field string, values url.Values) (reply, error, bool) {
+func (l *load) submit(t *testing.T, b *host.Browser, r reply, err error, field string, values url.Values) (reply, bool, error) {
 	t.Helper()
 	if l.wait(r, err) {
-		return r, err, false
+		return r, false, err
 	}
 	if err == nil && r.status == http.StatusOK {
 		doc, parseErr := goquery.NewDocumentFromReader(strings.NewReader(r.raw))
@@ -225,12 +225,12 @@ func (l *load) submit(t *testing.T, b *host.Browser, r reply, err error, field s
 			form := host.Page{Status: r.status, URL: r.url, Doc: doc}.Form(t, field)
 			maps.Copy(form.Values, values)
 			next, err := l.do(b.Client, http.MethodPost, form.Action, form.Values)
-			return next, err, !l.wait(next, err)
+			return next, !l.wait(next, err), err
 		}
 	}
 	l.fail("no form with %s: %d %.200s, %v", field, r.status, r.raw, err)
 	time.Sleep(time.Millisecond)
-	return r, err, false
+	return r, false, err
 }
 
 // redeemTwice redeems a code twice at once. At most one may succeed, and one does unless an answer was lost, or the
