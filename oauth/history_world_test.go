@@ -63,14 +63,14 @@ func (p *pair) allowedAt(scope string, moment int64) bool {
 // world is what changes between rounds, while nothing is asked.
 type world struct {
 	organization string // of the first user
-	organized    bool   // it is switched off
+	disbanded    bool   // it is switched off
 	missing      string // a permission that is not offered for now
 	kept         tenants.Scope
 }
 
 // shut reports whether nothing of p's may work for now.
 func (w world) shut(p *pair) bool {
-	return p.user.shut || p.client.shut || w.organized && p.user.organization != ""
+	return p.user.shut || p.client.shut || w.disbanded && p.user.organization != ""
 }
 
 func (w world) offered(scopes []string) []string {
@@ -120,7 +120,7 @@ func (h *history) change() {
 	case 0:
 		h.disableUser(p.user, !p.user.shut)
 	case 1:
-		h.disableOrganization(!h.world.organized)
+		h.disableOrganization(!h.world.disbanded)
 	case 2:
 		h.disableClient(p.client, !p.client.shut)
 	case 3:
@@ -134,7 +134,7 @@ func (h *history) change() {
 
 // restore switches everything on again.
 func (h *history) restore() {
-	if h.world.organized {
+	if h.world.disbanded {
 		h.disableOrganization(false)
 	}
 	if h.world.missing != "" {
@@ -162,7 +162,7 @@ func (h *history) disableUser(u *historyUser, shut bool) {
 
 func (h *history) disableOrganization(shut bool) {
 	exec(h.t, h.s, `update organizations set disabled_at = case when $2 then now() end where id = $1`, h.world.organization, shut)
-	h.world.organized = shut
+	h.world.disbanded = shut
 }
 
 // disableClient does nothing to a client that nobody has allowed anything: it has no row yet.
