@@ -96,11 +96,13 @@ func (q *queue) oldest() (oldest *lane) {
 	return oldest
 }
 
-// take removes up to most of the oldest records and says how many were dropped that the issuer was not told of. The records
-// count for the bounds until done or giveBack.
+// take removes up to most of the oldest records, half of what there is room for at most, and says how many were dropped that the issuer
+// was not told of. The records count for the bounds until done or giveBack: if they took all the room, whatever comes meanwhile would
+// have to give way, whatever it is worth.
 func (q *queue) take(most int) (list []numbered, dropped int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	most = min(most, max(q.mostRecords/2, 1))
 	for len(list) < most && q.length() > 0 {
 		list = append(list, q.oldest().shift())
 	}
