@@ -2,7 +2,10 @@ package tenants_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"os"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -78,4 +81,53 @@ func TestSettings_Validate(t *testing.T) {
 	if problems := (tenants.SettingChoices{}).Validate(); len(problems) != 0 {
 		t.Errorf("the defaults have problems: %v", problems)
 	}
+}
+
+// docs/settings.md is where people look a setting up: it names each with its default and its bounds.
+func TestSettings_AreDocumentedAsTheyAre(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../docs/settings.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		if name, rest, ok := strings.Cut(strings.TrimPrefix(line, "| `"), "` | "); ok {
+			rows[name] = rest
+		}
+	}
+	for field := range reflect.TypeFor[tenants.SettingChoices]().Fields() {
+		name := field.Tag.Get("yaml")
+		if rows[name] == "" {
+			t.Errorf("%s is not documented", name)
+			continue
+		}
+		effective := reflect.ValueOf(tenants.DefaultSettings()).FieldByName(field.Name).Interface()
+		want := fmt.Sprintf("`%v` |", effective)
+		switch value := effective.(type) {
+		case []string:
+			want = "none | 20 |"
+		case time.Duration:
+			want = fmt.Sprintf("`%s` | %s |", tenants.Duration(value), bounds(t, name))
+		}
+		if !strings.HasPrefix(rows[name], want) {
+			t.Errorf("%s is documented as %q, and is %q", name, rows[name], want)
+		}
+	}
+}
+
+// bounds returns what a refused choice says they are: "Choose between 10m and 1d."
+func bounds(t *testing.T, name string) string {
+	t.Helper()
+	var choices tenants.SettingChoices
+	if err := json.Unmarshal([]byte(`{"`+name+`":"99999h"}`), &choices); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range choices.Validate() {
+		if p.Path == name && strings.HasPrefix(p.Msg, "Choose between ") {
+			return strings.Replace(strings.TrimSuffix(strings.TrimPrefix(p.Msg, "Choose between "), "."), " and ", ", ", 1)
+		}
+	}
+	t.Fatalf("%s has no bounds", name)
+	return ""
 }
